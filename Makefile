@@ -1,0 +1,39 @@
+# The same targets on a laptop and in CI. `make` alone lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+help:  ## List the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(VENV)/.run: requirements.txt scripts/install.sh
+	scripts/install.sh $(PYTHON) $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	scripts/install.sh $(PYTHON) $(VENV) requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.run  ## Create .venv with what the service needs.
+
+run: install  ## Serve on port 8000 (PORT), as in production.
+	$(BIN)/gunicorn wsgi:app
+
+model: install  ## Fetch ClinicalBERT at its pinned revision into models/.
+	$(BIN)/python -m negation_api model fetch
+
+format: $(VENV)/.dev  ## Let Black change the files.
+	$(BIN)/black .
+
+lint: $(VENV)/.dev  ## Black and Flake8 over everything; changes nothing.
+	$(BIN)/black --check --quiet . || $(BIN)/black --check --diff .
+	$(BIN)/flake8
+
+test: $(VENV)/.dev  ## All tests that need Python packages only.
+	$(BIN)/python -m pytest
+
+test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, root).
+	scripts/install-system.sh
+	$(BIN)/python -m pytest -m system
+
+.PHONY: help install run model format lint test test-system

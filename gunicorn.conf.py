@@ -1,0 +1,44 @@
+"""Gunicorn reads this from the working directory. Reasons: docs/decisions/."""
+
+import gc
+import sys
+
+from negation_api.settings import SettingError, Settings
+from negation_api.telemetry import configure_logging
+
+try:
+    _settings = Settings.from_env()
+except SettingError as error:
+    sys.exit(f"negation_api cannot start: {error}")
+
+configure_logging()
+
+bind = f"0.0.0.0:{_settings.port}"
+workers = _settings.shape().workers
+worker_class = "negation_api.worker.Worker"
+# Health checks and refusals need a thread even when every prediction has one.
+threads = _settings.max_active_requests + 32
+worker_connections = 4 * threads
+preload_app = True  # weights in the master, shared with the workers
+keepalive = _settings.keepalive
+graceful_timeout = _settings.graceful_timeout
+timeout = _settings.graceful_timeout + 35  # of the heartbeat; batches have their own
+max_requests = 0
+# The heartbeat is a file that is touched once a second: in memory, never on a disk
+# that may be slow, full or read-only.
+worker_tmp_dir = "/dev/shm"
+control_socket_disable = True  # on by default since 25.1; wants a writable path
+accesslog = None  # negation_api.telemetry writes a line a request
+logger_class = "negation_api.worker.Logger"
+
+
+def when_ready(server):
+    """Move what was loaded out of the collector's sight, so that pages stay shared."""
+    gc.collect()
+    gc.freeze()
+
+
+def post_worker_init(worker):
+    """Start the threads that a fork would have lost."""
+    worker.wsgi.extensions["batcher"].start()
+    worker.lifecycle = worker.wsgi.extensions["lifecycle"]

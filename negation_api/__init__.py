@@ -1,0 +1,55 @@
+"""negation_api: the assertion status of clinical entities over HTTP.
+
+Importing the package costs nothing; ``create_app`` is the table of contents.
+"""
+
+from flask import Flask
+
+from negation_api.batching import Batcher
+from negation_api.settings import Settings
+
+__version__ = "0.1.0"
+
+
+class Lifecycle:
+    """Whether this worker is about to stop.
+
+    :ivar draining: set when the worker was told to go; read by ``/health``.
+    """
+
+    draining = False
+
+
+def create_app(settings: Settings, classifier) -> Flask:
+    """Build the WSGI application.
+
+    The batcher's threads are not started: see ``start`` in ``gunicorn.conf.py``.
+
+    :param settings: limits and times.
+    :param classifier: has ``labels``, ``artefact``, ``precision``,
+        ``encode(sentence, marked) -> ids`` and ``classify(rows) -> predictions``.
+        Passed in, so that tests need no weights.
+    """
+    # Imported late because they import __version__ from here.
+    from negation_api import health, predict, problems, schemas, telemetry
+
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json = schemas.StrictJSON(app)
+    app.extensions["settings"] = settings
+    app.extensions["classifier"] = classifier
+    app.extensions["lifecycle"] = Lifecycle()
+    app.extensions["batcher"] = Batcher(
+        classifier,
+        threads=settings.shape().threads,
+        batch_tokens=settings.batch_tokens,
+        queue_tokens=settings.queue_tokens,
+        slice_tokens=settings.slice_tokens,
+        batch_timeout=settings.batch_timeout,
+        max_requests=settings.max_active_requests,
+    )
+    telemetry.init_app(app)
+    problems.init_app(app)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(predict.bp)
+    return app

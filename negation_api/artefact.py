@@ -1,0 +1,85 @@
+"""A model directory on disk: which artefact it is, and whether it is whole.
+
+A directory with a ``manifest.json`` is checked against it, file by file; one
+without is hashed, and its revision is unknown. Free of torch.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+EMBEDDED = Path(__file__).parent / "embedded"
+
+
+class ModelError(RuntimeError):
+    """A model cannot be served; the message is one line and names the file."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a reply's ``model`` is traced to.
+
+    :ivar revision: commit at the hub, or None where there is none.
+    :ivar sha256: of the weights file, hexadecimal.
+    """
+
+    name: str
+    revision: str | None
+    sha256: str
+
+
+def hash_file(path: Path) -> str:
+    """Give the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def directory_of(model: str, revision: str, models_dir: str) -> Path:
+    """Give the directory in which the setting ``MODEL`` is found."""
+    if model == "embedded":
+        return EMBEDDED
+    if Path(model).is_dir() or "/" not in model or model.startswith((".", "/", "~")):
+        return Path(model)
+    return Path(models_dir) / f"{model.replace('/', '--')}@{revision}"
+
+
+def write_manifest(directory: Path, name: str, revision: str | None) -> None:
+    """Write down the SHA-256 of every file in *directory*."""
+    files = {p.name: hash_file(p) for p in sorted(directory.iterdir())}
+    files.pop(MANIFEST, None)
+    manifest = {"name": name, "revision": revision, "files": files}
+    path = directory / MANIFEST
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def verify(directory: Path) -> Artefact:
+    """Check *directory* against its manifest, if it has one.
+
+    :raises ModelError: when the directory, its weights, or a file of the manifest
+        is missing or differs.
+    """
+    if not directory.is_dir():
+        raise ModelError(f"{directory}: no such model directory")
+    if not (directory / WEIGHTS).is_file():
+        raise ModelError(f"{directory / WEIGHTS}: missing; only safetensors are read")
+    path = directory / MANIFEST
+    if not path.exists():
+        name = directory.resolve().name
+        return Artefact(name, None, hash_file(directory / WEIGHTS))
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        name, revision, files = (manifest[k] for k in ("name", "revision", "files"))
+        expected = dict(files)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a manifest ({type(error).__name__})") from None
+    if WEIGHTS not in expected:
+        raise ModelError(f"{path}: does not list {WEIGHTS}")
+    for file, digest in expected.items():
+        if not (directory / file).is_file():
+            raise ModelError(f"{directory / file}: missing, but in the manifest")
+        if hash_file(directory / file) != digest:
+            raise ModelError(f"{directory / file}: differs from the manifest")
+    return Artefact(name, revision, expected[WEIGHTS])

@@ -1,0 +1,356 @@
+"""What the model is fed: the context of an entity, with the entity marked.
+
+Pure text, free of torch and HTTP. The format is that of van Aken et al. 2021
+(https://aclanthology.org/2021.nlpmc-1.5/): the sentence around the entity, line
+breaks made spaces, the entity between two literal ``[entity]``::
+
+    ... denies any [entity] shortness of breath [entity].
+
+The paper ends a sentence at every ``.``, ``!``, ``?`` and blank line. Notes are
+full of stops that end nothing ("Dr. Smith", "p.o. b.i.d.", "? TIA") and of line
+breaks that end something (headings, list items), so :class:`Note` looks at both;
+``docs/decisions/20261123-sentences.md`` has the figures.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+
+MARKER = "[entity]"
+
+# Characters of one sentence that may stand on either side of the entity. 512
+# tokens of clinical text are about 2,300 characters; the bound keeps a note
+# without any sentence end linear in the number of its entities.
+MAX_SIDE_CHARS = 2_000
+
+# What is said before a list ("Patient denies the following:") belongs to every
+# item of it, unless it is a paragraph of its own.
+MAX_LEAD_CHARS = 200
+
+_ANY_MARKER = re.compile(re.escape(MARKER), re.IGNORECASE)
+# WordPiece reads "[ entity ]" and "[entity]" as the same three pieces.
+_LOOKALIKE = re.compile(r"\[\s{0,8}(entity)\s{0,8}\]", re.IGNORECASE)
+
+
+class MarkerError(ValueError):
+    """A sentence holds a number of markers other than none or two, or none between."""
+
+
+class EntityTooLong(ValueError):
+    """An entity does not fit what the model can read, even without context."""
+
+
+class SentenceTooLong(ValueError):
+    """An unmarked sentence is longer than what the model can read."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """``[start, end)`` in Unicode code points."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The assertion status of one entity.
+
+    :ivar scores: label -> probability in 0..1, every label of the model, sum 1.
+    """
+
+    scores: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return max(self.scores, key=self.scores.__getitem__)
+
+    @property
+    def score(self) -> float:
+        """The probability of :attr:`label`."""
+        return self.scores[self.label]
+
+
+# --- markers ------------------------------------------------------------------
+
+
+def is_marked(sentence: str) -> bool:
+    """Tell whether *sentence* carries its own two markers (in any case).
+
+    :raises MarkerError: one marker, three or more, or nothing between the two.
+    """
+    markers = list(_ANY_MARKER.finditer(sentence))
+    if not markers:
+        return False
+    if len(markers) != 2:
+        raise MarkerError(
+            f"Must hold exactly 2 {MARKER} markers or none; given {len(markers)}."
+        )
+    if not sentence[markers[0].end() : markers[1].start()].strip():
+        raise MarkerError(f"Must have an entity between the two {MARKER} markers.")
+    return True
+
+
+def marked_span(sentence: str) -> Span:
+    """Give the span of a marked sentence's entity with both its markers.
+
+    >>> marked_span("denies [entity] fever [entity].")
+    Span(start=7, end=30)
+    """
+    first, last = _ANY_MARKER.finditer(sentence)
+    return Span(first.start(), last.end())
+
+
+def fit_window(num_tokens: int, entity: Span, limit: int) -> Span:
+    """Choose the *limit* tokens round the entity that the model shall read.
+
+    All of these are counted in tokens. What is left beside the entity goes to
+    both sides alike; what one side does not need, the other takes.
+
+    >>> fit_window(1000, Span(500, 510), 100)
+    Span(start=455, end=555)
+    >>> fit_window(1000, Span(0, 10), 100)
+    Span(start=0, end=100)
+
+    :raises EntityTooLong: when the entity alone has more than *limit* tokens.
+    """
+    size = entity.end - entity.start
+    if size > limit:
+        raise EntityTooLong(
+            f"The entity has {size} tokens with its markers; at most {limit} fit."
+        )
+    start = max(0, entity.start - (limit - size) // 2)
+    end = min(num_tokens, start + limit)
+    return Span(max(0, end - limit), end)
+
+
+# --- sentences ----------------------------------------------------------------
+
+_TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
+_ABBREVIATIONS = frozenset(
+    "pt pts hx dx tx rx sx fx wt ht temp resp abd ext neuro gen lab labs mg mcg ml cm mm"
+    " kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept hosp inc ca"
+    " bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post lat med inf sup bil"
+    " bilat lt rt incl est max avg ref tab tabs cap caps susp poss prob imp".split()
+)
+_ANSWERS = frozenset("yes no none y n neg negative denies denied".split())
+_NAMED_BY_LETTER = frozenset(
+    "hepatitis vitamin type group grade class stage influenza factor strep".split()
+)
+_SOFT_ENDINGS = frozenset(
+    "a an the and or nor of to for with without in on at by from no not any is was are"
+    " were has have had denies reports who which that than as but his her their".split()
+)
+
+_NEWLINE = "\n\r\x0b\x0c\x85\u2028\u2029"
+# Sections of notes whose line breaks were lost: "... 2. HTN COMPLICATIONS: None".
+_SECTIONS = "|".join(section.strip().replace(" ", r"[ ]") for section in """
+    allergies, assessment, assessment and plan, assessment/plan, chief complaint,
+    clinical history, clinical impression, complications, conclusions?, condition,
+    diagnos[ie]s, discharge diagnos[ie]s, discharge medications, disposition,
+    family history, final diagnosis, findings, history of present illness,
+    hospital course, hpi, impression, indications?, laboratory data, labs, medications,
+    past medical history, past surgical history, physical exam, physical examination,
+    plan, pmh, postoperative diagnosis, preoperative diagnosis, procedures?,
+    recommendations?, review of systems, ros, social history, vital signs
+    """.split(","))
+# Every place where a sentence may end. De-identification brackets come first so
+# that what they hide is passed over whole ("**NAME[AAA M. BBB]").
+_CANDIDATE = re.compile(
+    rf"""
+      (?P<hidden> \*\*[A-Z-]{{1,20}}\[[^\]{_NEWLINE}]{{0,80}}\]
+                | \[\*\*[^\]{_NEWLINE}]{{0,80}}\*\*\] )
+    | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{{0,3}} ) (?=\s)
+    | (?P<newline> [{_NEWLINE}] ) \s*
+    | (?P<heading> (?<=[\s.;]) (?: [A-Z][A-Z/&,()\ -]{{2,40}} : | (?i:{_SECTIONS}) : ) )
+    """,
+    re.VERBOSE,
+)
+_KNOWN_SECTION = re.compile(rf"\b(?:{_SECTIONS}):\Z", re.IGNORECASE)
+_LIST_ITEM = re.compile(r"(?:[-*•·▪◦–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[ \t\xa0]")
+_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
+_ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
+_WORD = re.compile(r"[^\s]{1,40}")
+
+
+def _last_word(text: str, start: int, end: int) -> str:
+    """Give what stands before *end* up to a space; "" right after a space."""
+    if end <= start or text[end - 1].isspace():
+        return ""
+    return text[max(start, end - 40) : end].rsplit(None, 1)[-1]
+
+
+class Note:
+    """A text cut into sentences once, giving the context of any entity in it.
+
+    Time and memory are linear in the length of the text; each entity then costs
+    a search among the sentence starts and at most ``2 * MAX_SIDE_CHARS``.
+    """
+
+    def __init__(self, text: str):
+        self.text = text
+        self._starts = [0]  # code point at which each sentence starts
+        self._leads = [None]  # for each sentence the Span of its lead-in, or None
+        self._cut()
+
+    def sentence(self, entity: Span) -> Span:
+        """Give the span of the sentence, or sentences, that hold *entity*."""
+        first = bisect_right(self._starts, entity.start) - 1
+        after = bisect_left(self._starts, entity.end)
+        end = self._starts[after] if after < len(self._starts) else len(self.text)
+        return Span(self._starts[first], end)
+
+    def mark(self, entity: Span) -> str:
+        """Give the sentence round *entity* as the model was trained to see it.
+
+        >>> Note("BP 1.5 down.\\nDenies fever.").mark(Span(20, 25))
+        'Denies [entity] fever [entity].'
+        """
+        text, sentence = self.text, self.sentence(entity)
+        start = max(sentence.start, entity.start - MAX_SIDE_CHARS)
+        end = min(sentence.end, entity.end + MAX_SIDE_CHARS)
+        before, after = text[start : entity.start], text[entity.end : end]
+        if start > sentence.start:  # drop the word that the bound cut in two
+            before = before.partition(" ")[2] or before
+        if end < sentence.end:
+            after = after.rpartition(" ")[0] or after
+        lead = self._lead(entity)
+        marked = f"{MARKER} {_plain(text[entity.start : entity.end])} {MARKER}"
+        return _fold(f"{lead} {_plain(before)}{marked}{_plain(after)}")
+
+    def _lead(self, entity: Span) -> str:
+        span = self._leads[bisect_right(self._starts, entity.start) - 1]
+        if span is None or span.end > entity.start:
+            return ""
+        return _plain(self.text[span.start : span.end])
+
+    def _cut(self) -> None:
+        lead, line_start = None, 0
+        for found in _CANDIDATE.finditer(self.text):
+            if found["hidden"]:
+                continue
+            if found["stop"]:
+                if self._stops(self._starts[-1], found):
+                    self._add(found.end(), None)
+            elif found["heading"]:
+                known = _KNOWN_SECTION.search(self.text, found.start(), found.end())
+                self._add((known or found).start(), None)
+            else:
+                line = Span(line_start, found.start())
+                line_start = found.end()
+                lead = self._lead_in(line, found, lead)
+                if self._breaks(line, found):
+                    self._add(found.end(), lead)
+
+    def _add(self, start: int, lead: Span | None) -> None:
+        """Begin a sentence at *start*, instead of the last one if that is blank."""
+        last = self._starts[-1]
+        if start - last <= 80 and not self.text[last:start].strip():
+            self._starts[-1], self._leads[-1] = start, lead
+        elif start < len(self.text):
+            self._starts.append(start)
+            self._leads.append(lead)
+
+    def _stops(self, start: int, found: re.Match) -> bool:
+        """Tell whether the ``.``, ``!`` or ``?`` at *found* ends a sentence."""
+        text, at = self.text, found.start()
+        word = _last_word(text, start, at).lstrip("(['\"")
+        following = _WORD.search(text, found.end(), found.end() + 50)
+        after = following.group() if following else ""
+        if not word:  # "? TIA": a sign before a word, or "..." on its own
+            return False
+        if found["stop"].startswith("?"):
+            return after.rstrip(".,;").lower() not in _ANSWERS
+        if not found["stop"].startswith("."):
+            return True
+        if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
+            return False  # "1." or "A." of a list
+        lower = word.lower()
+        if lower in _TITLES:
+            return False
+        if len(word) == 1 and word.isupper() and after[:1].isupper():
+            before = _last_word(text, start, at - len(word) - 1)
+            named = before.lower() not in _NAMED_BY_LETTER
+            return not (named and before[:1].isupper())  # "John F. Kennedy"
+        if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
+            return not after or after[0].isupper() or after[0] in "*-•"
+        return True
+
+    def _breaks(self, line: Span, found: re.Match) -> bool:
+        """Tell whether the line break *found* after *line* ends a sentence."""
+        text, following = self.text, found.end()
+        breaks = found.group().replace("\r\n", "\n")
+        if sum(c in _NEWLINE for c in breaks) > 1:
+            return True
+        if _LIST_ITEM.match(text, following) or _LINE_HEADING.match(text, following):
+            return True
+        last = text[max(line.start, line.end - 40) : line.end].rstrip()
+        if not last or last[-1] in ".!?:;":
+            return not last or last[-1] != ";"
+        if last[-1] in ",(/&" or _last_word(last, 0, len(last)) in _SOFT_ENDINGS:
+            return False
+        if text[following : following + 1].islower():
+            return False
+        return line.end - line.start < 60  # a longer line was wrapped by a program
+
+    def _lead_in(self, line: Span, found: re.Match, lead: Span | None) -> Span | None:
+        """Give what leads in the line after the line break *found*, if anything."""
+        text = self.text
+        is_item = _LIST_ITEM.match(text, found.end())
+        ends = text[max(line.start, line.end - 2) : line.end].rstrip()
+        if ends.endswith(":") and line.end - line.start <= MAX_LEAD_CHARS:
+            begins = _LIST_ITEM.match(text, line.start)
+            return Span(begins.end() if begins else line.start, line.end)
+        blank = sum(c in _NEWLINE for c in found.group().replace("\r\n", "\n")) > 1
+        return lead if is_item and not blank else None
+
+
+def _plain(piece: str) -> str:
+    """Take the brackets off a literal ``[entity]``, so that only ours mark."""
+    return _LOOKALIKE.sub(r"\1", piece) if "]" in piece else piece
+
+
+def _fold(piece: str) -> str:
+    """Make every run of white space, line breaks included, one space."""
+    return " ".join(piece.split())
+
+
+# --- offsets ------------------------------------------------------------------
+
+OFFSET_UNITS = ("codepoint", "utf16", "utf8")
+
+
+class Offsets:
+    """Offsets into *text* in *unit*, to and from code points.
+
+    ``utf16`` counts 16-bit code units (JavaScript, Java, C#), ``utf8`` bytes (Go,
+    Rust). Made once for a text: linear; each offset after that: a binary search.
+    """
+
+    def __init__(self, text: str, unit: str):
+        self.length = len(text)  # of the text, in units
+        self._starts = None  # unit offset of each code point; None: they are equal
+        if unit == "utf16" and text and max(text) > "\uffff":
+            self._starts = _starts(1 + (c > "\uffff") for c in text)
+        elif unit == "utf8" and not text.isascii():
+            self._starts = _starts(
+                1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text
+            )
+        if self._starts:
+            self.length = self._starts[-1]
+
+    def to_code_points(self, offset: int) -> int | None:
+        """Give the code point at *offset*, or None inside a character.
+
+        *offset* is in 0..length.
+        """
+        if self._starts is None:
+            return offset
+        index = bisect_left(self._starts, offset)
+        return index if self._starts[index] == offset else None
+
+
+def _starts(widths) -> list[int]:
+    return list(accumulate(widths, initial=0))

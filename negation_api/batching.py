@@ -1,0 +1,336 @@
+"""The requests of one worker -> batches for the model.
+
+Request threads hand in rows (lists of token ids); inference threads take what is
+waiting the moment they are free. Nothing ever waits for a batch to fill, so a lone
+request pays nothing. ::
+
+    request thread            queue                     inference thread
+    classify() -> slices ->  rows, sorted by length -> batch -> classifier -> results
+
+Order. Each row carries the virtual time at which a fair server would start it
+(start-time fair queueing, Goyal, Vin and Cheng 1997,
+https://doi.org/10.1109/90.649569), so a note of 1,000 entities and a lone sentence
+get equal shares. A batch is the row that is due first and the rows nearest to it in
+length, within a budget of padded tokens.
+
+Bounds. A request enters in slices, at most two in the queue at a time; the queue's
+bound counts admitted slices. So a large note is neither refused for ever nor able
+to fill the queue.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from bisect import insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from negation_api.assertion import Prediction
+
+SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
+CLIENT_CHECK_SECONDS = 0.25
+SUPERVISION_SECONDS = 0.25
+FIRST_GUESS_TOKENS_PER_SECOND = 1_000.0  # BERT-base on two cores
+
+log = logging.getLogger(__name__)
+
+
+class QueueFull(RuntimeError):
+    """The worker has as much to do as it may take on.
+
+    :ivar retry_after: seconds until about half of that is done, at least 1.
+    """
+
+    def __init__(self, retry_after: int):
+        super().__init__("queue full")
+        self.retry_after = retry_after
+
+
+class DeadlinePassed(TimeoutError):
+    """The request was not finished in time; its rows were dropped."""
+
+
+class ClientGone(ConnectionError):
+    """The client hung up; its rows were dropped."""
+
+
+class BatchFailed(RuntimeError):
+    """The model failed on a batch with rows of this request."""
+
+
+class Job:
+    """The rows of one request on their way through the queue."""
+
+    def __init__(self, num_rows: int, deadline: float):
+        self.results: list[Prediction | None] = [None] * num_rows
+        self.deadline = deadline  # time.monotonic()
+        self.due = 0.0  # virtual start time of the row that was entered last
+        self.in_queue = 0  # tokens entered and not yet computed
+        self.left = num_rows  # rows not yet computed
+        self.error: Exception | None = None
+        self.changed = threading.Event()
+
+
+@dataclass(order=True)
+class Row:
+    """Token ids that wait, with the places of *job* which want their result."""
+
+    length: int
+    due: float
+    ids: tuple[int, ...] = field(compare=False)
+    job: Job = field(compare=False)
+    places: list[int] = field(compare=False)
+
+
+class Batcher:
+    """Collects the rows of concurrent requests into batches.
+
+    :param classifier: has ``classify(rows) -> list[Prediction]``.
+    :param threads: inference threads, each computing one batch at a time.
+    :param batch_tokens: rows times longest row of a batch, at most (one row may
+        be longer).
+    :param queue_tokens: admitted tokens above which requests are refused.
+    :param slice_tokens: tokens that one request enters at a time.
+    :param batch_timeout: seconds after which a batch counts as hanging, and the
+        process ends itself.
+    :param observe: called with ``(rows, tokens, seconds)`` after each batch.
+    """
+
+    def __init__(
+        self,
+        classifier,
+        *,
+        threads: int,
+        batch_tokens: int,
+        queue_tokens: int,
+        slice_tokens: int,
+        batch_timeout: float = 30.0,
+        max_requests: int = 160,
+        observe: Callable[[int, int, float], None] = lambda *batch: None,
+    ):
+        self._classifier = classifier
+        self._num_threads = threads
+        self._batch_tokens = batch_tokens
+        self._queue_tokens = queue_tokens
+        self._slice_tokens = slice_tokens
+        self._batch_timeout = batch_timeout
+        self._max_requests = max_requests
+        self._observe = observe
+        self._changed = threading.Condition()
+        self._waiting: list[Row] = []  # sorted by length
+        self._virtual_time = 0.0
+        self._admitted = 0  # tokens of all slices in the queue or being computed
+        self._active = 0  # requests
+        self._rate = FIRST_GUESS_TOKENS_PER_SECOND
+        self._threads: dict[threading.Thread, tuple[float, list[Row]] | None] = {}
+
+    # --- request threads --------------------------------------------------------
+
+    def classify(
+        self,
+        rows: Sequence[Sequence[int]],
+        deadline: float,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> list[Prediction]:
+        """Classify *rows*, in their order, together with those of other requests.
+
+        Rows with the same ids are computed once.
+
+        :param deadline: on the clock of ``time.monotonic``.
+        :param is_gone: tells whether the client has hung up; asked now and then.
+        :raises QueueFull: at once, when there is no room.
+        :raises DeadlinePassed, ClientGone, BatchFailed: see there.
+        """
+        job = Job(len(rows), deadline)
+        slices = self._slices(rows, job)
+        if not slices:
+            return []
+        self._admit(slices[0])
+        try:
+            while slices or job.left:
+                while slices and self._has_room(job):
+                    self._enter(slices.pop(0), job)
+                self._wait(job, is_gone)
+        finally:
+            self._leave(job)
+        return job.results
+
+    def retry_after(self) -> int:
+        """Estimate the seconds until half of the waiting tokens are done."""
+        return max(1, ceil(self._admitted / 2 / self._rate))
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and tokens that wait to be computed."""
+        with self._changed:
+            return len(self._waiting), sum(row.length for row in self._waiting)
+
+    def _slices(self, rows, job: Job) -> list[list[Row]]:
+        """Cut *rows* into slices of rows of like length, the same ids once."""
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, ids in enumerate(rows):
+            places.setdefault(tuple(ids), []).append(place)
+        slices, tokens = [], self._slice_tokens
+        for ids in sorted(places, key=len):
+            if tokens + len(ids) > self._slice_tokens:
+                slices.append([])
+                tokens = 0
+            slices[-1].append(Row(len(ids), 0.0, ids, job, places[ids]))
+            tokens += len(ids)
+        return slices
+
+    def _admit(self, first: list[Row]) -> None:
+        tokens = sum(row.length for row in first)
+        with self._changed:
+            full = self._admitted and self._admitted + tokens > self._queue_tokens
+            if full or self._active >= self._max_requests:
+                raise QueueFull(self.retry_after())
+            self._active += 1
+
+    def _has_room(self, job: Job) -> bool:
+        return job.in_queue <= (SLICES_IN_QUEUE - 1) * self._slice_tokens
+
+    def _enter(self, rows: list[Row], job: Job) -> None:
+        with self._changed:
+            for row in rows:
+                job.due = row.due = max(job.due, self._virtual_time) + row.length
+                job.in_queue += row.length
+                self._admitted += row.length
+                insort(self._waiting, row)
+            self._changed.notify(min(len(rows), self._num_threads))
+
+    def _wait(self, job: Job, is_gone: Callable[[], bool]) -> None:
+        """Wait until something of *job* was computed, or something went wrong."""
+        left = job.deadline - time.monotonic()
+        changed = job.changed.wait(max(0.0, min(left, CLIENT_CHECK_SECONDS)))
+        job.changed.clear()
+        if job.error is not None:
+            raise BatchFailed("the model failed") from job.error
+        if not job.left:
+            return
+        if time.monotonic() >= job.deadline:
+            raise DeadlinePassed("deadline passed")
+        if not changed and is_gone():
+            raise ClientGone("client gone")
+
+    def _leave(self, job: Job) -> None:
+        """Forget *job*; what of it still waits is dropped unstarted."""
+        with self._changed:
+            self._active -= 1
+            if job.in_queue:
+                dropped = [row for row in self._waiting if row.job is job]
+                self._waiting = [row for row in self._waiting if row.job is not job]
+                self._settle(dropped)
+
+    def _settle(self, rows: list[Row]) -> None:
+        """Take *rows* off the books. The lock is held."""
+        for row in rows:
+            row.job.in_queue -= row.length
+            self._admitted -= row.length
+
+    # --- inference threads ------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads: in the worker, since threads do not survive a fork."""
+        for _ in range(self._num_threads):
+            self._start_thread()
+        threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._infer, name="inference", daemon=True)
+        self._threads[thread] = None
+        thread.start()
+
+    def _infer(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                batch = self._take()
+                self._threads[me] = time.monotonic(), batch
+            self._compute(batch)
+            with self._changed:
+                self._threads[me] = None
+
+    def _take(self) -> list[Row]:
+        """Take the row that is due first and those nearest to it in length.
+
+        The lock is held, and something waits.
+        """
+        waiting = self._waiting
+        low = min(range(len(waiting)), key=lambda index: waiting[index].due)
+        self._virtual_time = waiting[low].due
+        high = low + 1  # the batch is waiting[low:high]
+        while True:
+            size = high - low + 1
+            below, above = low > 0, high < len(waiting)
+            longest = waiting[high - 1].length
+            above = above and waiting[high].length * size <= self._batch_tokens
+            below = below and longest * size <= self._batch_tokens
+            if not (above or below):
+                break
+            if above and below:
+                up = waiting[high].length - longest
+                above = up * size <= longest - waiting[low - 1].length
+            if above:
+                high += 1
+            else:
+                low -= 1
+        batch = waiting[low:high]
+        del waiting[low:high]
+        return batch
+
+    def _compute(self, batch: list[Row]) -> None:
+        started = time.monotonic()
+        unique = {row.ids: None for row in batch}
+        error = None
+        try:
+            predictions = self._classifier.classify(list(unique))
+            unique = dict(zip(unique, predictions, strict=True))
+        except Exception as caught:
+            # Its message may hold anything; its type and place say enough.
+            log.error("batch failed", extra={"error": type(caught).__name__})
+            error = caught
+        seconds = time.monotonic() - started
+        self._deliver(batch, unique, error)
+        tokens = sum(map(len, unique))
+        if error is None:
+            self._rate += 0.05 * (tokens * self._num_threads / seconds - self._rate)
+            self._observe(len(unique), tokens, seconds)
+
+    def _deliver(self, batch: list[Row], predictions, error) -> None:
+        with self._changed:
+            self._settle(batch)
+            for row in batch:
+                row.job.error = row.job.error or error
+                for place in row.places:
+                    row.job.results[place] = predictions[row.ids]
+                    row.job.left -= 1
+        for job in {id(row.job): row.job for row in batch}.values():
+            if job.error or not job.left or self._has_room(job):
+                job.changed.set()
+
+    def _supervise(self) -> None:
+        """Replace threads that died; end the process when a batch hangs."""
+        while True:
+            time.sleep(SUPERVISION_SECONDS)
+            for thread, work in list(self._threads.items()):
+                if not thread.is_alive():
+                    self._bury(thread, work)
+                elif work and time.monotonic() - work[0] > self._batch_timeout:
+                    log.critical("batch hangs", extra={"seconds": self._batch_timeout})
+                    # No thread can be stopped from outside; Gunicorn replaces us.
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    def _bury(self, thread: threading.Thread, work) -> None:
+        log.error("inference thread died; replaced")
+        del self._threads[thread]
+        self._start_thread()
+        if work:
+            batch = work[1]
+            died = RuntimeError("inference thread died")
+            self._deliver(batch, {row.ids: None for row in batch}, died)

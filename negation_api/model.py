@@ -1,0 +1,176 @@
+"""The assertion classifier. The only import of torch and transformers.
+
+Follows van Aken et al. 2021, "Assertion Detection in Clinical Notes: Medical
+Language Models to the Rescue?", https://aclanthology.org/2021.nlpmc-1.5/, and its
+weights, https://huggingface.co/bvanaken/clinical-assertion-negation-bert.
+"""
+
+import os
+
+# Read when the tokenizers library starts its thread pool, which does not survive
+# the fork; parallelism comes from the request threads.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import logging  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from functools import lru_cache  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import torch  # noqa: E402
+from transformers import AutoModelForSequenceClassification  # noqa: E402
+from transformers import AutoTokenizer  # noqa: E402
+from transformers.utils import logging as transformers_logging  # noqa: E402
+
+from negation_api.artefact import (
+    Artefact,
+    ModelError,
+    directory_of,
+    verify,
+)  # noqa: E402
+from negation_api.assertion import (  # noqa: E402
+    Prediction,
+    SentenceTooLong,
+    Span,
+    fit_window,
+    marked_span,
+)
+from negation_api.settings import Settings  # noqa: E402
+
+LABELS = frozenset({"PRESENT", "ABSENT", "POSSIBLE"})
+NUM_CONTROL_TOKENS = 2  # [CLS] ... [SEP]
+
+log = logging.getLogger(__name__)
+
+
+class AssertionClassifier:
+    """Tokenizes marked sentences and classifies batches of them.
+
+    :ivar labels: the model's own, in the order of its logits, upper case.
+    :ivar max_tokens: the longest row it reads, [CLS] and [SEP] included.
+    """
+
+    def __init__(self, network, tokenizer, artefact: Artefact, precision: str):
+        self.network = network
+        self.artefact = artefact
+        self.precision = precision
+        self.labels = _labels(network.config)
+        self.max_tokens = min(
+            network.config.max_position_embeddings, tokenizer.model_max_length
+        )
+        self._pad = tokenizer.pad_token_id
+        self._ends = tokenizer.cls_token_id, tokenizer.sep_token_id
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # "[SEP]" in a client's text becomes plain pieces, never a control token.
+        self._tokenizer.encode_special_tokens = True
+
+    def encode(self, sentence: str, marked: bool = True) -> list[int]:
+        """Give the token ids of *sentence*, ``[CLS] ... [SEP]``.
+
+        A marked sentence longer than ``max_tokens`` is cut to a window round its
+        entity, on token boundaries.
+
+        :raises EntityTooLong: when the marked entity alone does not fit.
+        :raises SentenceTooLong: when an unmarked sentence does not fit.
+        """
+        encoding = self._tokenizer.encode(sentence, add_special_tokens=False)
+        ids, limit = encoding.ids, self.max_tokens - NUM_CONTROL_TOKENS
+        if len(ids) > limit:
+            if not marked:
+                raise SentenceTooLong(
+                    f"The sentence has {len(ids)} tokens; at most {limit} fit."
+                )
+            window = fit_window(len(ids), _token_span(sentence, encoding), limit)
+            ids = ids[window.start : window.end]
+        first, last = self._ends
+        return [first, *ids, last]
+
+    @torch.inference_mode()
+    def classify(self, rows: Sequence[Sequence[int]]) -> list[Prediction]:
+        """Classify a batch of rows of token ids, padded to the longest.
+
+        :raises ModelError: when the network gives anything but numbers.
+        """
+        lengths = [len(row) for row in rows]
+        longest = max(lengths)
+        ids = torch.tensor(
+            [[*row, *[self._pad] * (longest - len(row))] for row in rows]
+        )  # (batch, longest)
+        mask = None
+        if min(lengths) < longest:
+            mask = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
+        logits = self.network(input_ids=ids, attention_mask=mask).logits
+        scores = logits.float().softmax(dim=-1)  # (batch, num_labels)
+        if not scores.isfinite().all():
+            raise ModelError("the model gave something that is not a number")
+        return [Prediction(dict(zip(self.labels, row))) for row in scores.tolist()]
+
+
+def _token_span(sentence: str, encoding) -> Span:
+    """Give the span, in tokens, of the entity with both its markers."""
+    span = marked_span(sentence)
+    inside = [
+        index
+        for index, (start, end) in enumerate(encoding.offsets)
+        if start < span.end and end > span.start
+    ]
+    return Span(inside[0], inside[-1] + 1)
+
+
+def _labels(config) -> tuple[str, ...]:
+    names = [config.id2label[index] for index in range(len(config.id2label))]
+    labels = tuple(str(name).upper() for name in names)
+    if len(labels) != len(LABELS) or set(labels) != LABELS:
+        raise ModelError(
+            f"the model's labels are {', '.join(map(str, names))};"
+            f" must be exactly {', '.join(sorted(LABELS))}"
+        )
+    return labels
+
+
+def _read(directory: Path):
+    """Read network and tokenizer from *directory*, never from anywhere else."""
+    transformers_logging.disable_progress_bar()
+    try:
+        network, report = AutoModelForSequenceClassification.from_pretrained(
+            directory,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:
+        # The library's messages run over many lines; its type says the most.
+        raise ModelError(
+            f"{directory}: cannot be loaded ({type(error).__name__})"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(f"{directory}: the weights lack {missing[0]}")
+    if not tokenizer.is_fast:
+        raise ModelError(f"{directory}: needs a tokenizer of the tokenizers library")
+    return network.eval(), tokenizer
+
+
+@lru_cache(maxsize=1)
+def load_classifier(settings: Settings) -> AssertionClassifier:
+    """Load and warm up the classifier, once for each process.
+
+    :raises ModelError: in one line, when there is nothing sound to load.
+    """
+    # One thread until Gunicorn has forked: OpenMP's threads do not survive a fork,
+    # and a worker that inherits a started pool hangs in its first forward pass
+    # (https://github.com/pytorch/pytorch/issues/49555). More than one brings less
+    # than independent forward passes anyway.
+    torch.set_num_threads(1)
+    directory = directory_of(
+        settings.model, settings.model_revision, settings.models_dir
+    )
+    artefact = verify(directory)
+    network, tokenizer = _read(directory)
+    classifier = AssertionClassifier(network, tokenizer, artefact, settings.precision)
+    classifier.classify([classifier.encode("denies [entity] pain [entity]")])
+    log.info("model loaded", extra={"model": artefact.name, "pid": os.getpid()})
+    return classifier

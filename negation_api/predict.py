@@ -1,0 +1,118 @@
+"""POST /predict: load -> encode -> classify -> dump."""
+
+import socket
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, current_app, g, request
+from marshmallow import ValidationError
+
+from negation_api.assertion import EntityTooLong, SentenceTooLong
+from negation_api.problems import invalid
+from negation_api.schemas import (
+    Document,
+    Query,
+    Refused,
+    dump_document,
+    dump_model,
+    dump_refused,
+    load_query,
+)
+
+bp = Blueprint("predict", __name__)
+
+
+@bp.post("/predict")
+def predict():
+    """Give the assertion status of every entity asked for."""
+    settings, classifier, batcher = (
+        current_app.extensions[key] for key in ("settings", "classifier", "batcher")
+    )
+    deadline = g.stopwatch.started + settings.request_timeout
+    body = request.get_json()
+    g.stopwatch.lap("parse")
+    query = load_query(body, settings)
+    g.stopwatch.lap("validate")
+    rows = _encode(query, classifier, settings.max_request_tokens)
+    flat = [row for document in rows for row in document]
+    g.rows, g.tokens = len(flat), sum(map(len, flat))
+    predictions = batcher.classify(flat, deadline, _hung_up(request.environ))
+    g.labels = [prediction.label for prediction in predictions]
+    g.stopwatch.lap("model")
+    reply = _dump(query, rows, iter(predictions))
+    g.stopwatch.lap("dump")
+    time_ms = round(1000 * g.stopwatch.total(), 3)
+    return {**reply, "model": dump_model(classifier), "time_ms": time_ms}
+
+
+def _encode(query: Query, classifier, max_tokens: int) -> list[list[list[int]]]:
+    """Make the rows of each document; one that is or becomes refused has none.
+
+    :raises ValidationError: when the whole request has more than *max_tokens*.
+    """
+    rows, num_tokens = [], 0
+    for index, document in enumerate(query.documents):
+        rows.append([])
+        if isinstance(document, Refused):
+            continue
+        sentences = document.sentences()
+        g.stopwatch.lap("context")
+        try:
+            for row in _encode_sentences(document, sentences, classifier):
+                rows[-1].append(row)
+                num_tokens += len(row)
+                if num_tokens > max_tokens:
+                    _refuse_tokens(query.form, max_tokens, num_tokens)
+        except _TooLong as error:
+            if query.form != "documents":
+                raise
+            query.documents[index] = Refused(document.id, error.messages)
+            rows[-1] = []
+        g.stopwatch.lap("tokenize")
+    return rows
+
+
+class _TooLong(ValidationError):
+    """One document holds an entity or a sentence that does not fit the model."""
+
+
+def _encode_sentences(document: Document, sentences, classifier) -> Iterator[list[int]]:
+    for index, sentence in enumerate(sentences):
+        try:
+            yield classifier.encode(sentence, document.marked)
+        except (EntityTooLong, SentenceTooLong) as error:
+            if document.entities is None:
+                raise _TooLong({"sentence": [str(error)]}) from None
+            raise _TooLong({"entities": {index: {"end": [str(error)]}}}) from None
+
+
+def _refuse_tokens(form: str, allowed: int, given: int) -> None:
+    message = f"At most {allowed} tokens in a request; given {given} or more."
+    raise ValidationError({form: [message]})
+
+
+def _dump(query: Query, rows, predictions) -> dict:
+    """Build the reply, less what all forms have in common."""
+    documents = []
+    for document, encoded in zip(query.documents, rows, strict=True):
+        if isinstance(document, Refused):
+            documents.append(dump_refused(document, invalid(document.messages)))
+        else:
+            own = [next(predictions) for _ in encoded]
+            documents.append(dump_document(document, own))
+    return {"documents": documents} if query.form == "documents" else documents[0]
+
+
+def _hung_up(environ) -> Callable[[], bool]:
+    """Make a function that tells whether the client has closed its connection."""
+    connection = environ.get("gunicorn.socket")
+
+    def hung_up() -> bool:
+        try:
+            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+            return not connection.recv(1, flags)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return hung_up if connection is not None else lambda: False

@@ -1,0 +1,208 @@
+"""Every error as application/problem+json (RFC 9457); nothing else sets its status.
+
+raised                               status  type
+BadJSON                              400     /problems/not-json
+marshmallow.ValidationError          422     /problems/validation-error
+werkzeug RequestEntityTooLarge       413     /problems/body-too-large
+assertion.EntityTooLong              422     /problems/validation-error
+assertion.SentenceTooLong            422     /problems/validation-error
+batching.QueueFull                   429     /problems/queue-full, with Retry-After
+batching.DeadlinePassed              504     /problems/deadline-passed
+TimeoutError while the body is read  408     /problems/read-timeout
+batching.ClientGone                  499     about:blank, read by nobody
+any other HTTPException              its     about:blank
+anything else                        500     about:blank; its type is logged
+
+A type is a path on this very service, which explains it (``GET /problems/...``), so
+that it resolves in a closed network too. No error repeats what the client sent.
+"""
+
+import json
+import logging
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import (
+    BadRequest,
+    GatewayTimeout,
+    HTTPException,
+    NotFound,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    TooManyRequests,
+    UnprocessableEntity,
+)
+
+from negation_api.batching import ClientGone, DeadlinePassed, QueueFull
+from negation_api.schemas import BadJSON
+
+MEDIA_TYPE = "application/problem+json"
+
+# type -> (title, what it means and what helps)
+TYPES = {
+    "not-json": (
+        "The request body is not JSON.",
+        "Send one JSON object (RFC 8259) in UTF-8. NaN and Infinity are not JSON.",
+    ),
+    "validation-error": (
+        "The request body is not valid.",
+        "The body is JSON, but not what this operation takes. Each of errors says"
+        " where (a JSON pointer) and what, with the number allowed and the number"
+        " given where there is a limit.",
+    ),
+    "body-too-large": (
+        "The request body is too large.",
+        "Send the documents in several requests.",
+    ),
+    "queue-full": (
+        "The service has as much to do as it may take on.",
+        "Nothing was computed. Try again after the seconds that Retry-After gives.",
+    ),
+    "deadline-passed": (
+        "The request was not finished in time.",
+        "Send fewer entities at a time, or try again when the service is less busy.",
+    ),
+    "read-timeout": (
+        "The request did not arrive in time.",
+        "Send the whole request without pauses.",
+    ),
+}
+
+bp = Blueprint("problems", __name__)
+log = logging.getLogger(__name__)
+
+
+class ClientClosedRequest(HTTPException):
+    """Nobody reads this answer; the status is nginx's, for the access log."""
+
+    code = 499
+    description = "The client closed the request."
+
+    @property
+    def name(self) -> str:
+        return "Client Closed Request"
+
+
+def describe(status: int, kind: str, **members) -> dict:
+    """Build the members of a problem of one of our own types."""
+    title = TYPES[kind][0]
+    return {"type": f"/problems/{kind}", "title": title, "status": status, **members}
+
+
+def invalid(messages) -> dict:
+    """Build the problem of a body, or of one document, that is not valid."""
+    return describe(422, "validation-error", errors=pointers(messages))
+
+
+def pointers(messages, path: str = "#") -> list[dict]:
+    """Flatten marshmallow's messages into JSON pointers (RFC 6901) and details.
+
+    Every key is one of ours or an index: what a client calls an unknown field may
+    be text, so the schemas do not name it.
+
+    >>> pointers({"entities": {3: {"start": ["Not a valid integer."]}}})
+    [{'pointer': '#/entities/3/start', 'detail': 'Not a valid integer.'}]
+    """
+    if not isinstance(messages, dict):
+        return [{"pointer": path, "detail": message} for message in messages]
+    found = []
+    for key, inner in messages.items():
+        step = "" if key == "_schema" else f"/{key}"
+        found += pointers(inner, path + step)
+    return found
+
+
+def _respond(error: HTTPException, problem: dict) -> Response:
+    """Replace the body of *error*'s response; its status and headers stay."""
+    response = error.get_response()
+    response.data = json.dumps(problem)
+    response.content_type = MEDIA_TYPE
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    return _respond(error, {"title": error.name, "status": error.code})
+
+
+def _not_json(error: BadJSON) -> Response:
+    problem = describe(400, "not-json", detail=str(error))
+    return _respond(BadRequest(), problem)
+
+
+def _invalid(error: ValidationError) -> Response:
+    return _respond(UnprocessableEntity(), invalid(error.normalized_messages()))
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    allowed, given = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
+    detail = f"At most {allowed} bytes are read; given {given or 'more'}."
+    return _respond(error, describe(413, "body-too-large", detail=detail))
+
+
+def _queue_full(error: QueueFull) -> Response:
+    response = _respond(TooManyRequests(), describe(429, "queue-full"))
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _deadline(error: DeadlinePassed) -> Response:
+    allowed = current_app.extensions["settings"].request_timeout
+    detail = f"At most {allowed:g} s may pass."
+    problem = describe(504, "deadline-passed", detail=detail)
+    return _respond(GatewayTimeout(), problem)
+
+
+def _gone(error: ClientGone) -> Response:
+    return _http(ClientClosedRequest())
+
+
+def _read_timeout(error: TimeoutError) -> Response:
+    response = _respond(RequestTimeout(), describe(408, "read-timeout"))
+    response.headers["Connection"] = "close"  # the rest of the body may still come
+    return response
+
+
+def _log_exception(app: Flask):
+    def log_exception(exc_info):
+        """Log where it went wrong. The message may hold text, so it stays out."""
+        cause, trace = exc_info[1], exc_info[2]
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        place = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+        chain = []
+        while cause is not None:
+            chain.append(type(cause).__name__)
+            cause = cause.__cause__ or cause.__context__
+        log.error(
+            "unexpected error",
+            extra={
+                "error": " < ".join(chain),
+                "place": place,
+                "request_id": g.get("request_id"),
+            },
+        )
+
+    return log_exception
+
+
+@bp.get("/problems/<kind>")
+def explain(kind: str):
+    """Explain a problem type."""
+    if kind not in TYPES:
+        raise NotFound
+    title, meaning = TYPES[kind]
+    return {"type": f"/problems/{kind}", "title": title, "meaning": meaning}
+
+
+def init_app(app: Flask) -> None:
+    """Called by the application factory."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(BadJSON, _not_json)
+    app.register_error_handler(ValidationError, _invalid)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(QueueFull, _queue_full)
+    app.register_error_handler(TimeoutError, _read_timeout)
+    app.register_error_handler(DeadlinePassed, _deadline)
+    app.register_error_handler(ClientGone, _gone)
+    app.log_exception = _log_exception(app)
+    app.register_blueprint(bp)

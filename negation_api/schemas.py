@@ -1,0 +1,413 @@
+"""What /predict takes and gives. Past here there are no raw dicts.
+
+Schemas see to shape and types; :func:`load_query` sees to what needs the text or the
+limits: offsets, duplicate ids, totals. No message repeats what was sent, but for
+numbers.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flask.json.provider import DefaultJSONProvider
+from marshmallow import Schema, ValidationError, fields, pre_load, validate
+
+from negation_api.assertion import OFFSET_UNITS, MarkerError, Note, Offsets, Span
+from negation_api.assertion import is_marked
+from negation_api.settings import Settings
+
+MAX_ID_CHARS = 256
+
+
+class BadJSON(ValueError):
+    """The body is no JSON; the message says where, not what stands there."""
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON by the RFC: UTF-8, no NaN, and a nesting that can be read."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs):
+        try:
+            text = s.decode() if isinstance(s, bytes) else s
+            return json.loads(text, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno}, column {error.colno}"
+            raise BadJSON(f"Not JSON at {place}.") from None
+        except UnicodeDecodeError as error:
+            raise BadJSON(f"Not UTF-8 at byte {error.start}.") from None
+        except RecursionError:
+            raise BadJSON("Nested too deeply.") from None
+        except ValueError as error:
+            given = error if isinstance(error, BadJSON) else "A number is too long."
+            raise BadJSON(str(given)) from None
+
+
+def _refuse_constant(name: str):
+    raise BadJSON(f"{name} is not JSON.")
+
+
+# --- what goes in -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity as asked for: *start* and *end* in the request's unit."""
+
+    id: str | int | None
+    start: int
+    end: int
+    span: Span  # the same in code points
+
+
+@dataclass(frozen=True)
+class Document:
+    """One sentence (form 1: ``entities`` is None) or one note (form 2)."""
+
+    id: str | int | None
+    text: str
+    entities: tuple[Entity, ...] | None
+    marked: bool = True
+
+    def sentences(self) -> list[str]:
+        """Give what the model is to read: a marked sentence for each entity."""
+        if self.entities is None:
+            return [self.text]
+        note = Note(self.text)
+        return [note.mark(entity.span) for entity in self.entities]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A document that cannot be answered; *messages* as marshmallow gives them."""
+
+    id: str | int | None
+    messages: dict
+
+
+@dataclass(frozen=True)
+class Query:
+    """A valid request.
+
+    :ivar form: ``sentence``, ``text`` or ``documents``; only the last has more than
+        one document, and refused ones.
+    """
+
+    form: str
+    documents: list[Document | Refused]
+
+
+class Text(fields.String):
+    """A string that has an encoding: no lone surrogates, and no NUL."""
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if "\0" in text:
+            raise ValidationError(f"Holds a NUL character, at {text.index(chr(0))}.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValidationError(
+                f"Holds half of a surrogate pair, at {error.start}."
+            ) from None
+        return text
+
+
+class Id(fields.Field):
+    """A name that the client gives, a string or an integer; it is given back."""
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        if isinstance(value, str):
+            if len(value) > MAX_ID_CHARS:
+                raise ValidationError(
+                    f"At most {MAX_ID_CHARS} characters; given {len(value)}."
+                )
+            return Text()._deserialize(value, attr, data)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError("Must be a string or an integer.")
+        return value
+
+
+class StrictSchema(Schema):
+    """Refuses unknown fields without repeating their names."""
+
+    @pre_load
+    def refuse_unknown(self, data, **kwargs):
+        if not isinstance(data, dict):
+            raise ValidationError("Must be a JSON object.")
+        num_unknown = len(data.keys() - self.fields.keys())
+        if num_unknown:
+            known = ", ".join(self.fields)
+            raise ValidationError(f"{num_unknown} unknown fields; known are: {known}.")
+        return data
+
+
+def _offset(doc: str) -> fields.Integer:
+    error = "Must be at least 0; given {input}."
+    return fields.Integer(
+        required=True,
+        strict=True,
+        validate=validate.Range(min=0, error=error),
+        metadata={"description": doc},
+    )
+
+
+class EntitySchema(StrictSchema):
+    """Where an entity stands."""
+
+    id = Id(metadata={"description": "your name for it, given back"})
+    start = _offset("first character, counted in `offset_unit`")
+    end = _offset("first character after it, counted in `offset_unit`")
+
+
+class SentenceSchema(StrictSchema):
+    """Form 1: one sentence."""
+
+    id = Id(metadata={"description": "your name for it, given back"})
+    sentence = Text(required=True, metadata={"description": "one sentence"})
+
+
+class NoteSchema(StrictSchema):
+    """Form 2: a note and its entities."""
+
+    id = Id(metadata={"description": "your name for it, given back"})
+    text = Text(required=True, metadata={"description": "a whole note"})
+    entities = fields.List(fields.Raw(), required=True)
+
+
+class DocumentsSchema(StrictSchema):
+    """Form 3: several documents, each of form 1 or 2."""
+
+    documents = fields.List(fields.Raw(), required=True)
+
+
+class OffsetUnitSchema(Schema):
+    """The one field that all forms share."""
+
+    offset_unit = fields.String(
+        load_default="codepoint",
+        validate=validate.OneOf(
+            OFFSET_UNITS, error=f"Must be one of: {', '.join(OFFSET_UNITS)}."
+        ),
+    )
+
+
+FORMS = {"sentence": SentenceSchema, "text": NoteSchema, "documents": DocumentsSchema}
+_entity_schema, _unit_schema = EntitySchema(), OffsetUnitSchema()
+_form_schemas = {form: schema() for form, schema in FORMS.items()}
+
+
+def load_query(body, settings: Settings) -> Query:
+    """Validate the body of a request.
+
+    :raises ValidationError: when the request as a whole cannot be answered.
+    """
+    if not isinstance(body, dict):
+        raise ValidationError("Must be a JSON object.")
+    body = dict(body)
+    unit = {k: body.pop(k) for k in ("offset_unit",) if k in body}
+    unit = _unit_schema.load(unit)["offset_unit"]
+    form = _form(body, FORMS)
+    if form != "documents":
+        _check_total("entities", [body], settings.max_entities, "/entities")
+        return Query(form, [_document(body, form, unit, settings)])
+    raw = _form_schemas[form].load(body)["documents"]
+    _check_number("documents", len(raw), settings.max_documents, "documents")
+    _check_total("entities", raw, settings.max_entities, "documents")
+    return Query(form, list(_documents(raw, unit, settings)))
+
+
+def _form(body: dict, forms: Iterable[str]) -> str:
+    """Tell which of *forms* a body has: exactly one of their names is in it."""
+    names = ["text" if name == "entities" else name for name in body]
+    given = [form for form in forms if form in names]
+    if len(given) != 1:
+        raise ValidationError(
+            f"Must hold exactly one of: {', '.join(forms)}; given {len(given)}."
+        )
+    return given[0]
+
+
+def _check_number(what: str, given: int, allowed: int, field: str) -> None:
+    if given > allowed:
+        message = f"At most {allowed} {what} in a request; given {given}."
+        raise ValidationError({field: [message]})
+
+
+def _check_total(what: str, raw: list, allowed: int, field: str) -> None:
+    lists = (d.get("entities") for d in raw if isinstance(d, dict))
+    given = sum(len(e) if isinstance(e, list) else 1 for e in lists if e is not None)
+    _check_number(what, given, allowed, field.lstrip("/"))
+
+
+def _documents(raw: list, unit: str, settings: Settings):
+    """Give each document, or why it is refused."""
+    seen = set()
+    for item in raw:
+        try:
+            if not isinstance(item, dict):
+                raise ValidationError("Must be a JSON object.")
+            form = _form(item, ("sentence", "text"))
+            document = _document(item, form, unit, settings)
+            if document.id is not None and document.id in seen:
+                raise ValidationError({"id": ["Is the id of an earlier document too."]})
+            seen.add(document.id)
+            yield document
+        except ValidationError as error:
+            yield Refused(_id(item), error.normalized_messages())
+
+
+def _id(raw) -> str | int | None:
+    """Give the id of a refused document, if that much of it is valid."""
+    try:
+        return Id().deserialize(raw["id"])
+    except (ValidationError, TypeError, KeyError):
+        return None
+
+
+def _document(raw: dict, form: str, unit: str, settings: Settings) -> Document:
+    data = _form_schemas[form].load(raw)
+    if form == "sentence":
+        return _sentence(data)
+    text = data["text"]
+    entities = _entities(data["entities"], Offsets(text, unit), settings)
+    return Document(data.get("id"), text, entities)
+
+
+def _sentence(data: dict) -> Document:
+    sentence = data["sentence"]
+    if not sentence.strip():
+        raise ValidationError({"sentence": ["Must not be blank."]})
+    try:
+        marked = is_marked(sentence)
+    except MarkerError as error:
+        raise ValidationError({"sentence": [str(error)]}) from None
+    return Document(data.get("id"), sentence, None, marked)
+
+
+def _entities(raw: list, offsets: Offsets, settings: Settings) -> tuple[Entity, ...]:
+    """Load all entities of a note, or refuse with all that is wrong with them."""
+    entities, errors, seen = [], {}, {}
+    for index, item in enumerate(raw):
+        try:
+            entity = _entity(_entity_schema.load(item), offsets, settings)
+            earlier = seen.setdefault(entity.id, index)
+            if entity.id is not None and earlier != index:
+                message = f"Is the id of entity {earlier} too."
+                raise ValidationError({"id": [message]})
+            entities.append(entity)
+        except ValidationError as error:
+            errors[index] = error.messages
+    if errors:
+        raise ValidationError({"entities": errors})
+    return tuple(entities)
+
+
+def _entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
+    start, end = data["start"], data["end"]
+    if end > offsets.length:
+        message = f"At most {offsets.length}, the text's length; given {end}."
+        raise ValidationError({"end": [message]})
+    if start >= end:
+        raise ValidationError({"end": [f"Must be above start, {start}; given {end}."]})
+    points = {k: offsets.to_code_points(data[k]) for k in ("start", "end")}
+    inside = [k for k, point in points.items() if point is None]
+    if inside:
+        message = "{} is inside a character."
+        raise ValidationError({k: [message.format(data[k])] for k in inside})
+    span = Span(points["start"], points["end"])
+    allowed, given = settings.max_entity_chars, span.end - span.start
+    if given > allowed:
+        message = f"At most {allowed} characters in an entity; given {given}."
+        raise ValidationError({"end": [message]})
+    return Entity(data.get("id"), start, end, span)
+
+
+# --- what comes out -----------------------------------------------------------
+
+
+def dump_model(classifier) -> dict:
+    """Say which artefact answers: the ``model`` of every reply."""
+    artefact = classifier.artefact
+    return {
+        "name": artefact.name,
+        "revision": artefact.revision,
+        "sha256": artefact.sha256,
+        "precision": classifier.precision,
+    }
+
+
+class ModelSchema(Schema):
+    """The artefact that gave the answer."""
+
+    name = fields.String()
+    revision = fields.String(allow_none=True, metadata={"description": "commit"})
+    sha256 = fields.String(metadata={"description": "of the weights, hexadecimal"})
+    precision = fields.String()
+
+
+class ScoresSchema(Schema):
+    """The probability of each label, 0 to 1; they add up to 1."""
+
+    PRESENT = fields.Float()
+    ABSENT = fields.Float()
+    POSSIBLE = fields.Float()
+
+
+class StatusSchema(Schema):
+    """The assertion status of one entity."""
+
+    id = Id()
+    label = fields.String()
+    score = fields.Float(metadata={"description": "the probability of the label"})
+    scores = fields.Nested(ScoresSchema)
+
+
+class PredictionSchema(StatusSchema):
+    """The assertion status of one entity of a note."""
+
+    start = fields.Integer()
+    end = fields.Integer()
+
+
+class SentenceReplySchema(StatusSchema):
+    """The reply to form 1."""
+
+    marked = fields.Boolean()
+
+
+class NoteReplySchema(Schema):
+    """The reply to form 2."""
+
+    id = Id()
+    predictions = fields.List(fields.Nested(PredictionSchema))
+
+
+def dump_document(document: Document, predictions: Sequence) -> dict:
+    """Build the reply to one document from its rows' predictions, in order."""
+    named = {} if document.id is None else {"id": document.id}
+    if document.entities is None:
+        return {**named, **_status(predictions[0]), "marked": document.marked}
+    rows = zip(document.entities, predictions, strict=True)
+    return {**named, "predictions": [_entity_status(*row) for row in rows]}
+
+
+def dump_refused(document: Refused, problem: dict) -> dict:
+    """Build the reply to a document that is refused."""
+    named = {} if document.id is None else {"id": document.id}
+    return {**named, "error": problem}
+
+
+def _entity_status(entity: Entity, prediction) -> dict:
+    named = {} if entity.id is None else {"id": entity.id}
+    place = {"start": entity.start, "end": entity.end}
+    return {**named, **place, **_status(prediction)}
+
+
+def _status(prediction) -> dict:
+    return {
+        "label": prediction.label,
+        "score": prediction.score,
+        "scores": prediction.scores,
+    }

@@ -1,0 +1,187 @@
+"""Everything that may differ between two deployments. The only reader of os.environ."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import ceil
+from pathlib import Path
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used; the message is one line."""
+
+
+def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Count the CPUs that this process may use, its container's quota included.
+
+    The quota is read from cgroup v2 (``cpu.max``), then v1
+    (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu); half a CPU counts as
+    one.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((cgroup / f).read_text() for f in files).split()
+        except (OSError, ValueError):
+            continue
+        if quota not in ("max", "-1"):
+            return max(1, min(cpus, ceil(int(quota) / int(period))))
+    return cpus
+
+
+def _setting(default, doc: str, *, low=None, high=None, choices=None):
+    """Declare a field: its default, what it is (with its unit), what it may be."""
+    limits = {"doc": doc, "low": low, "high": high, "choices": choices}
+    if callable(default):
+        return field(default_factory=default, metadata=limits)
+    return field(default=default, metadata=limits)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the machine is used: worker processes, inference threads in each."""
+
+    workers: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that may differ between two deployments.
+
+    Each field is read from the upper-case environment variable of its name:
+    ``max_entities`` is ``MAX_ENTITIES``. Being frozen it can be hashed, so it is
+    the key under which ``load_classifier`` remembers its classifier.
+    """
+
+    model: str = _setting(
+        "embedded",
+        "`embedded`, a directory written by `save_pretrained`, or a hub id fetched"
+        " with `make model`",
+    )
+    model_revision: str = _setting(
+        "bc4f03ba2923e41f3f4f03bfd7ad15b0ef25b8d5",
+        "commit of a hub id; the default is ClinicalBERT's pinned one",
+    )
+    models_dir: str = _setting("models", "directory of the fetched hub models")
+    precision: str = _setting(
+        "fp32",
+        "`fp32`, or `int8` for dynamically quantized linear layers",
+        choices=("fp32", "int8"),
+    )
+
+    port: int = _setting(8000, "TCP port to listen on", low=1, high=65535)
+    web_concurrency: int = _setting(
+        0, "worker processes; 0 chooses from the CPU quota", low=0, high=256
+    )
+    inference_threads: int = _setting(
+        0, "inference threads in a worker; 0 chooses from the CPU quota", low=0, high=64
+    )
+
+    max_body_bytes: int = _setting(
+        1024 * 1024, "longest request body, bytes: some 300 pages of notes", low=1
+    )
+    max_entities: int = _setting(
+        1000, "entities in one request: more than a long stay's notes hold", low=1
+    )
+    max_documents: int = _setting(
+        100, "documents in one request: enough to fill every batch", low=1
+    )
+    max_entity_chars: int = _setting(
+        1000, "longest entity, characters: more cannot fit 512 tokens", low=1
+    )
+    max_request_tokens: int = _setting(
+        40_000,
+        "tokens of all rows of one request: what two cores of BERT-base do within"
+        " `REQUEST_TIMEOUT`",
+        low=512,
+    )
+    max_active_requests: int = _setting(
+        160, "predictions under way in one worker; the next is answered 429", low=1
+    )
+    queue_tokens: int = _setting(
+        16_384,
+        "tokens waiting in one worker before 429: some 20 s of BERT-base on two cores",
+        low=2_048,
+    )
+    batch_tokens: int = _setting(
+        512, "padded tokens in one forward pass: more was slower, less too", low=64
+    )
+    slice_tokens: int = _setting(
+        2_048, "tokens of one request in the queue at a time, twice: fairness", low=512
+    )
+
+    request_timeout: float = _setting(
+        50.0, "seconds until 504; below the graceful timeout", low=0.1
+    )
+    graceful_timeout: int = _setting(
+        55, "seconds a stopping worker may take; below ECS' stopTimeout", low=1
+    )
+    read_timeout: float = _setting(
+        10.0, "seconds a client may take to send one request", low=0.1
+    )
+    batch_timeout: float = _setting(
+        30.0, "seconds of one forward pass before the worker is replaced", low=1.0
+    )
+    keepalive: int = _setting(
+        75, "seconds an idle connection stays open; above the ALB's 60", low=1
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read every field that *environ* sets; an empty value counts as unset.
+
+        :raises SettingError: with the setting's name, its value and what it may be.
+        """
+        given = {f: environ.get(f.name.upper(), "") for f in fields(cls)}
+        return cls(**{f.name: _parse(f, raw) for f, raw in given.items() if raw})
+
+    def shape(self) -> "Shape":
+        """Choose workers and inference threads, from the CPU quota unless given."""
+        cpus = available_cpus()
+        return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
+
+    def __post_init__(self):
+        if not self.request_timeout < self.graceful_timeout:
+            raise SettingError(
+                f"REQUEST_TIMEOUT={self.request_timeout:g} must be below"
+                f" GRACEFUL_TIMEOUT={self.graceful_timeout}, or a stopping worker"
+                " cannot finish what it has"
+            )
+
+
+_WORDS = {int: "whole number", float: "number", bool: "switch"}
+_SWITCH = {
+    "on": True,
+    "true": True,
+    "1": True,
+    "off": False,
+    "false": False,
+    "0": False,
+}
+
+
+def _parse(setting, raw: str):
+    name, limits = setting.name.upper(), setting.metadata
+    try:
+        value = _SWITCH[raw.lower()] if setting.type is bool else setting.type(raw)
+    except (ValueError, KeyError):
+        kind = _WORDS[setting.type]
+        raise SettingError(f"{name}={raw!r} is not a {kind}") from None
+    choices, low, high = limits["choices"], limits["low"], limits["high"]
+    if choices and value not in choices:
+        raise SettingError(f"{name}={raw!r} must be one of {', '.join(choices)}")
+    # "not >=" rather than "<": NaN compares false with everything.
+    if low is not None and not value >= low:
+        raise SettingError(f"{name}={raw!r} must be at least {low}")
+    if high is not None and not value <= high:
+        raise SettingError(f"{name}={raw!r} must be at most {high}")
+    if setting.type is float and value == float("inf"):
+        raise SettingError(f"{name}={raw!r} must be finite")
+    return value
+
+
+def is_hub_id(model: str) -> bool:
+    """Tell whether *model* has the form ``owner/name`` and is no directory."""
+    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+", model)) and not Path(model).is_dir()
