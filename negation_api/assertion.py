@@ -130,10 +130,11 @@ def fit_window(num_tokens: int, entity: Span, limit: int) -> Span:
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 _ABBREVIATIONS = frozenset(
-    "pt pts hx dx tx rx sx fx wt ht temp resp abd ext neuro gen lab labs mg mcg ml cm mm"
-    " kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept hosp inc ca"
-    " bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post lat med inf sup bil"
-    " bilat lt rt incl est max avg ref tab tabs cap caps susp poss prob imp".split()
+    "pt pts hx dx tx rx sx fx wt ht temp resp abd ext neuro gen lab labs mg mcg ml"
+    " cm mm kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept"
+    " hosp inc ca bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post lat"
+    " med inf sup bil bilat lt rt incl est max avg ref tab tabs cap caps susp poss"
+    " prob imp".split()
 )
 _ANSWERS = frozenset("yes no none y n neg negative denies denied".split())
 _NAMED_BY_LETTER = frozenset(
@@ -248,7 +249,9 @@ class Note:
         """Begin a sentence at *start*, instead of the last one if that is blank."""
         last = self._starts[-1]
         if start - last <= 80 and not self.text[last:start].strip():
-            self._starts[-1], self._leads[-1] = start, lead
+            self._leads[-1] = lead
+            if last:  # the first sentence starts with the text
+                self._starts[-1] = start
         elif start < len(self.text):
             self._starts.append(start)
             self._leads.append(lead)

@@ -125,7 +125,9 @@ class Batcher:
         self._admitted = 0  # tokens of all slices in the queue or being computed
         self._active = 0  # requests
         self._rate = FIRST_GUESS_TOKENS_PER_SECOND
+        # thread -> when it began its batch and the batch, None when it waits
         self._threads: dict[threading.Thread, tuple[float, list[Row]] | None] = {}
+        self._stopped = threading.Event()
 
     # --- request threads --------------------------------------------------------
 
@@ -239,6 +241,14 @@ class Batcher:
             self._start_thread()
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
+    def stop(self) -> None:
+        """End the threads once nothing waits; what they compute is delivered."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in list(self._threads):
+            thread.join()
+
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._infer, name="inference", daemon=True)
         self._threads[thread] = None
@@ -249,6 +259,8 @@ class Batcher:
         while True:
             with self._changed:
                 while not self._waiting:
+                    if self._stopped.is_set():
+                        return
                     self._changed.wait()
                 batch = self._take()
                 self._threads[me] = time.monotonic(), batch
@@ -316,8 +328,7 @@ class Batcher:
 
     def _supervise(self) -> None:
         """Replace threads that died; end the process when a batch hangs."""
-        while True:
-            time.sleep(SUPERVISION_SECONDS)
+        while not self._stopped.wait(SUPERVISION_SECONDS):
             for thread, work in list(self._threads.items()):
                 if not thread.is_alive():
                     self._bury(thread, work)

@@ -21,12 +21,8 @@ from transformers import AutoModelForSequenceClassification  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from negation_api.artefact import (
-    Artefact,
-    ModelError,
-    directory_of,
-    verify,
-)  # noqa: E402
+from negation_api.artefact import Artefact, ModelError  # noqa: E402
+from negation_api.artefact import directory_of, verify  # noqa: E402
 from negation_api.assertion import (  # noqa: E402
     Prediction,
     SentenceTooLong,

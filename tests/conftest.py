@@ -1,0 +1,74 @@
+"""What the fast tests share: an application with a classifier of a few lines."""
+
+import pytest
+
+from negation_api import create_app
+from negation_api.artefact import Artefact
+from negation_api.assertion import EntityTooLong, Prediction, SentenceTooLong
+from negation_api.settings import Settings
+
+
+class KeywordClassifier:
+    """Stands in for BERT: ABSENT after "denies", PRESENT otherwise.
+
+    Its tokens are words; a row is their places in a vocabulary that grows.
+    """
+
+    labels = ("PRESENT", "ABSENT", "POSSIBLE")
+    precision = "fp32"
+    artefact = Artefact("keyword", None, "0" * 64)
+    max_tokens = 512
+
+    def __init__(self):
+        self.vocabulary: list[str] = []
+        self.batches: list[list[list[int]]] = []
+
+    @property
+    def sentences(self) -> list[str]:
+        """Every sentence that was classified, as the model saw it."""
+        rows = [row for batch in self.batches for row in batch]
+        return [self._sentence(row) for row in rows]
+
+    def _sentence(self, row) -> str:
+        return " ".join(self.vocabulary[i] for i in row)
+
+    def encode(self, sentence, marked=True):
+        words = sentence.lower().split()
+        if len(words) > self.max_tokens:
+            kind = EntityTooLong if marked else SentenceTooLong
+            raise kind(f"{len(words)} tokens; at most {self.max_tokens} fit.")
+        self.vocabulary += [w for w in words if w not in self.vocabulary]
+        return [self.vocabulary.index(word) for word in words]
+
+    def classify(self, rows):
+        self.batches.append(rows)
+        befores = [self._sentence(row).partition("[entity]")[0] for row in rows]
+        return [self._predict(before) for before in befores]
+
+    def _predict(self, before):
+        absent = 0.75 if "denies" in before else 0.25
+        return Prediction({"PRESENT": 1 - absent, "ABSENT": absent, "POSSIBLE": 0.0})
+
+
+@pytest.fixture
+def settings():
+    return Settings(inference_threads=1)
+
+
+@pytest.fixture
+def classifier():
+    return KeywordClassifier()
+
+
+@pytest.fixture
+def app(settings, classifier):
+    """The application, its inference threads started."""
+    app = create_app(settings, classifier)
+    app.extensions["batcher"].start()
+    yield app
+    app.extensions["batcher"].stop()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
