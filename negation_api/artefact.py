@@ -6,12 +6,17 @@ without is hashed, and its revision is unknown. Free of torch.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+TOKENIZERS = ("tokenizer.json", "vocab.txt")  # the first that is there is read
 EMBEDDED = Path(__file__).parent / "embedded"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 class ModelError(RuntimeError):
@@ -37,11 +42,16 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_hub_id(model: str) -> bool:
+    """Tell whether *model* has the form ``owner/name`` and is no directory."""
+    return bool(_HUB_ID.fullmatch(model)) and not Path(model).is_dir()
+
+
 def directory_of(model: str, revision: str, models_dir: str) -> Path:
     """Give the directory in which the setting ``MODEL`` is found."""
     if model == "embedded":
         return EMBEDDED
-    if Path(model).is_dir() or "/" not in model or model.startswith((".", "/", "~")):
+    if not is_hub_id(model):
         return Path(model)
     return Path(models_dir) / f"{model.replace('/', '--')}@{revision}"
 

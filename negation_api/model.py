@@ -12,17 +12,28 @@ import os
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import logging  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+from collections.abc import Iterator, Sequence  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 from functools import lru_cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import torch  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+from transformers import AutoConfig  # noqa: E402
 from transformers import AutoModelForSequenceClassification  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from negation_api.artefact import Artefact, ModelError  # noqa: E402
-from negation_api.artefact import directory_of, verify  # noqa: E402
+from negation_api.artefact import (  # noqa: E402
+    CONFIG,
+    TOKENIZERS,
+    WEIGHTS,
+    Artefact,
+    ModelError,
+    directory_of,
+    is_hub_id,
+    verify,
+)
 from negation_api.assertion import (  # noqa: E402
     Prediction,
     SentenceTooLong,
@@ -115,39 +126,108 @@ def _token_span(sentence: str, encoding) -> Span:
 
 
 def _labels(config) -> tuple[str, ...]:
-    names = [config.id2label[index] for index in range(len(config.id2label))]
+    names = [config.id2label.get(index) for index in range(len(config.id2label))]
     labels = tuple(str(name).upper() for name in names)
     if len(labels) != len(LABELS) or set(labels) != LABELS:
         raise ModelError(
-            f"the model's labels are {', '.join(map(str, names))};"
+            f"the model's labels are {', '.join(map(str, config.id2label.values()))};"
             f" must be exactly {', '.join(sorted(LABELS))}"
         )
     return labels
 
 
-def _read(directory: Path):
-    """Read network and tokenizer from *directory*, never from anywhere else."""
-    transformers_logging.disable_progress_bar()
+# --- from a directory ---------------------------------------------------------
+
+# Never from anywhere else, and never a repository's own code.
+_LOCAL = dict(local_files_only=True, trust_remote_code=False)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a ModelError of one line about *path*."""
     try:
+        yield
+    except Exception as error:
+        # The libraries' messages may run over pages; their first line says enough.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: cannot be loaded: {reason}") from error
+
+
+def _read_config(directory: Path):
+    with _naming(directory / CONFIG):
+        config = AutoConfig.from_pretrained(directory, **_LOCAL)
+    try:
+        _labels(config)
+    except ModelError as error:
+        raise ModelError(f"{directory / CONFIG}: {error}") from None
+    return config
+
+
+def _read_network(directory: Path, config):
+    with _naming(directory / WEIGHTS):
+        with safe_open(directory / WEIGHTS, framework="pt"):
+            pass  # a damaged file is told from one that does not fit
         network, report = AutoModelForSequenceClassification.from_pretrained(
             directory,
+            config=config,
             dtype=torch.float32,
-            local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            **_LOCAL,
         )
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    except Exception as error:
-        # The library's messages run over many lines; its type says the most.
-        raise ModelError(
-            f"{directory}: cannot be loaded ({type(error).__name__})"
-        ) from error
     missing = sorted(report["missing_keys"])
     if missing:
-        raise ModelError(f"{directory}: the weights lack {missing[0]}")
+        raise ModelError(f"{directory / WEIGHTS}: lacks {missing[0]}")
+    return network.eval()
+
+
+def _read_tokenizer(directory: Path, config):
+    """Read the tokenizer and see that it is the model's.
+
+    Without ``tokenizer.json`` it is the library's default for ``vocab.txt``, which
+    lower-cases and has no longest input: what ClinicalBERT was published with.
+    """
+    present = [name for name in TOKENIZERS if (directory / name).is_file()]
+    if not present:
+        # transformers would go on with a vocabulary of control tokens.
+        raise ModelError(f"{directory / TOKENIZERS[-1]}: missing")
+    path = directory / present[0]
+    with _naming(path):
+        tokenizer = AutoTokenizer.from_pretrained(directory, config=config, **_LOCAL)
     if not tokenizer.is_fast:
-        raise ModelError(f"{directory}: needs a tokenizer of the tokenizers library")
-    return network.eval(), tokenizer
+        raise ModelError(f"{path}: not a tokenizer of the tokenizers library")
+    ends = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+    if None in ends:
+        raise ModelError(f"{path}: lacks a [CLS], [SEP] or [PAD]")
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= config.vocab_size:
+        raise ModelError(
+            f"{path}: has token {highest}; the model's vocabulary ends at"
+            f" {config.vocab_size - 1}"
+        )
+    return tokenizer
+
+
+def freeze_tokenizer(directory: Path) -> None:
+    """Write down what the tokenizer does today, as ``tokenizer.json`` and its config.
+
+    So that a library's new default does not change it tomorrow.
+
+    :raises ModelError: when *directory* does not hold a model's config and tokenizer.
+    """
+    _quieten()
+    config = _read_config(directory)
+    tokenizer = _read_tokenizer(directory, config)
+    tokenizer.model_max_length = min(
+        tokenizer.model_max_length, config.max_position_embeddings
+    )
+    tokenizer.save_pretrained(directory)
+
+
+def _quieten() -> None:
+    """Keep transformers from commenting on what we report in one line."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
 
 
 @lru_cache(maxsize=1)
@@ -161,12 +241,17 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     # (https://github.com/pytorch/pytorch/issues/49555). More than one brings less
     # than independent forward passes anyway.
     torch.set_num_threads(1)
-    directory = directory_of(
-        settings.model, settings.model_revision, settings.models_dir
-    )
+    model = settings.model
+    directory = directory_of(model, settings.model_revision, settings.models_dir)
+    if is_hub_id(model) and not directory.exists():
+        raise ModelError(f"MODEL={model}: not in {directory}; fetch it: make model")
     artefact = verify(directory)
-    network, tokenizer = _read(directory)
+    _quieten()
+    config = _read_config(directory)
+    tokenizer = _read_tokenizer(directory, config)
+    network = _read_network(directory, config)
     classifier = AssertionClassifier(network, tokenizer, artefact, settings.precision)
-    classifier.classify([classifier.encode("denies [entity] pain [entity]")])
+    with _naming(directory / WEIGHTS):
+        classifier.classify([classifier.encode("denies [entity] pain [entity]")])
     log.info("model loaded", extra={"model": artefact.name, "pid": os.getpid()})
     return classifier

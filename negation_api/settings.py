@@ -1,7 +1,6 @@
 """Everything that may differ between two deployments. The only reader of os.environ."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import ceil
@@ -180,8 +179,3 @@ def _parse(setting, raw: str):
     if setting.type is float and value == float("inf"):
         raise SettingError(f"{name}={raw!r} must be finite")
     return value
-
-
-def is_hub_id(model: str) -> bool:
-    """Tell whether *model* has the form ``owner/name`` and is no directory."""
-    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+", model)) and not Path(model).is_dir()
