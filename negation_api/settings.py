@@ -22,10 +22,10 @@ def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((cgroup / f).read_text() for f in files).split()
-        except (OSError, ValueError):
-            continue
-        if quota not in ("max", "-1"):
-            return max(1, min(cpus, ceil(int(quota) / int(period))))
+            quota = float("inf") if quota in ("max", "-1") else int(quota)
+            return max(1, ceil(min(cpus, quota / int(period))))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue  # no such version of cgroups, or nothing that can be read
     return cpus
 
 
@@ -168,6 +168,8 @@ def _parse(setting, raw: str):
     except (ValueError, KeyError):
         kind = _WORDS[setting.type]
         raise SettingError(f"{name}={raw!r} is not a {kind}") from None
+    if setting.type is str and not raw.isprintable():
+        raise SettingError(f"{name}={raw!r} holds a character that cannot be printed")
     choices, low, high = limits["choices"], limits["low"], limits["high"]
     if choices and value not in choices:
         raise SettingError(f"{name}={raw!r} must be one of {', '.join(choices)}")
