@@ -194,6 +194,7 @@ def _read_tokenizer(directory: Path, config):
     path = directory / present[0]
     with _naming(path):
         tokenizer = AutoTokenizer.from_pretrained(directory, config=config, **_LOCAL)
+        tokenizer("\N{SNOWMAN}")  # fails where there is nothing for unknown words
     if not tokenizer.is_fast:
         raise ModelError(f"{path}: not a tokenizer of the tokenizers library")
     ends = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id

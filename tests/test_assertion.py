@@ -2,7 +2,6 @@
 
 import random
 import time
-import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -203,8 +202,8 @@ def test_every_text_gives_a_context_with_our_two_markers(pieces, rng):
     assert sentence.start <= entity.start < entity.end <= sentence.end
     marked = note.mark(entity)
     assert marked.lower().count("[entity]") == 2
-    words = " ".join(text[start : entity.end].split()).lower()
-    assert unicodedata.normalize("NFC", words)[:1] in marked.lower() or "[" in words
+    words = " ".join(text[start : entity.end].split())
+    assert words in marked or "]" in words
 
 
 HOSTILE = ["a. ", "\n", " ", "A ", "A", "?", "[ ", "**NAME[", "1. ", "\r\n- x:", "A:\n"]
