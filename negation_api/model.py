@@ -41,6 +41,7 @@ from negation_api.assertion import (  # noqa: E402
     fit_window,
     marked_span,
 )
+from negation_api.quantize import quantize  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 LABELS = frozenset({"PRESENT", "ABSENT", "POSSIBLE"})
@@ -251,6 +252,8 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     config = _read_config(directory)
     tokenizer = _read_tokenizer(directory, config)
     network = _read_network(directory, config)
+    if settings.precision == "int8":
+        quantize(network.base_model)  # the last layer is small and stays fp32
     classifier = AssertionClassifier(network, tokenizer, artefact, settings.precision)
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])

@@ -1,0 +1,78 @@
+"""int8: linear layers with quantized weights, their inputs quantized as they come.
+
+Weights are symmetric, a scale for each output channel; inputs are affine, a scale
+for each batch (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). The products
+are oneDNN's (https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html),
+reached by the operators that torch's own compiler uses;
+``docs/decisions/20261124-int8.md`` compares what else there is.
+"""
+
+import torch
+
+_TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
+
+
+class QuantizedLinear(torch.nn.Module):
+    """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
+
+    :param levels: steps into which an input's range is divided, at most 255.
+    """
+
+    def __init__(self, linear: torch.nn.Linear, levels: int):
+        super().__init__()
+        weight = linear.weight.detach()  # (out, in)
+        self._scales = (weight.abs().amax(dim=1) / 127).clamp(min=_TINY)
+        rounded = (weight / self._scales[:, None]).round().to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
+        self._zeros = torch.zeros(len(weight), dtype=torch.int64)
+        self._bias = None if linear.bias is None else linear.bias.detach()
+        self._levels = levels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (..., in) to (..., out), both float32."""
+        # Query, key and value read the same tensor: it is quantized once.
+        quantized = getattr(x, "_quantized", None)
+        if quantized is None:
+            quantized = x._quantized = _quantize(x.flatten(0, -2), self._levels)
+        out = torch.ops.onednn.qlinear_pointwise(
+            *quantized,
+            self._weight,
+            self._scales,
+            self._zeros,
+            self._bias,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
+        )
+        return out.unflatten(0, x.shape[:-1])
+
+
+def _quantize(x: torch.Tensor, levels: int) -> tuple[torch.Tensor, float, int]:
+    """Give x (rows, in) as bytes, their scale and the byte that stands for zero."""
+    low, high = (bound.item() for bound in torch.aminmax(x))
+    low, high = min(0.0, low), max(0.0, high)
+    scale = max((high - low) / levels, _TINY)
+    zero = round(-low / scale)
+    half = torch.tensor(zero + 0.5)  # to the nearest, as the conversion cuts off
+    return torch.add(half, x, alpha=1 / scale).to(torch.uint8), scale, zero
+
+
+def input_levels() -> int:
+    """Choose into how many steps this CPU's inputs are divided.
+
+    A CPU that does not multiply bytes itself (VNNI, AMX) adds two products in 16
+    bits, which overflow unless the inputs keep to seven.
+    """
+    return 255 if torch.cpu._is_vnni_supported() else 127
+
+
+def quantize(network: torch.nn.Module) -> None:
+    """Replace every linear layer of *network*, which can no longer be trained."""
+    levels = input_levels()
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, torch.nn.Linear):
+                setattr(module, name, QuantizedLinear(child, levels))
