@@ -248,7 +248,7 @@ def parse_args():
     parser.add_argument("--silver", default=str(HERE / "silver.jsonl"))
     parser.add_argument("--output", required=True)
     parser.add_argument("--encoder", help="directory; default: the package's")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--threads", type=int, default=2)
