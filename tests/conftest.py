@@ -72,3 +72,11 @@ def app(settings, classifier):
 @pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory):
+    """Directory of a BERT of two layers with random weights."""
+    from toy import write_bert
+
+    return write_bert(tmp_path_factory.mktemp("model") / "toy")
