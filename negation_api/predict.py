@@ -1,5 +1,6 @@
 """POST /predict: load -> encode -> classify -> dump."""
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 
@@ -105,14 +106,18 @@ def _dump(query: Query, rows, predictions) -> dict:
 def _hung_up(environ) -> Callable[[], bool]:
     """Make a function that tells whether the client has closed its connection."""
     connection = environ.get("gunicorn.socket")
+    if connection is None:
+        return lambda: False
+    # Polled first: the socket has a time-out, and a recv would wait for all of it.
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
 
     def hung_up() -> bool:
-        try:
-            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
-            return not connection.recv(1, flags)
-        except BlockingIOError:
+        if not poller.poll(0):
             return False
+        try:
+            return not connection.recv(1, socket.MSG_PEEK)
         except OSError:
             return True
 
-    return hung_up if connection is not None else lambda: False
+    return hung_up
