@@ -24,6 +24,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import (
     BadRequest,
+    ClientDisconnected,
     GatewayTimeout,
     HTTPException,
     NotFound,
@@ -156,10 +157,14 @@ def _gone(error: ClientGone) -> Response:
     return _http(ClientClosedRequest())
 
 
-def _read_timeout(error: TimeoutError) -> Response:
-    response = _respond(RequestTimeout(), describe(408, "read-timeout"))
-    response.headers["Connection"] = "close"  # the rest of the body may still come
-    return response
+def _disconnected(error: ClientDisconnected) -> Response:
+    """Tell a body that took too long from one that was broken off.
+
+    Werkzeug raises the same for both, while it handles the stream's own error.
+    """
+    if isinstance(error.__context__, TimeoutError):
+        return _respond(RequestTimeout(), describe(408, "read-timeout"))
+    return _http(error)
 
 
 def _log_exception(app: Flask):
@@ -201,7 +206,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ValidationError, _invalid)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(QueueFull, _queue_full)
-    app.register_error_handler(TimeoutError, _read_timeout)
+    app.register_error_handler(ClientDisconnected, _disconnected)
     app.register_error_handler(DeadlinePassed, _deadline)
     app.register_error_handler(ClientGone, _gone)
     app.log_exception = _log_exception(app)

@@ -21,6 +21,10 @@ class Worker(gthread.ThreadWorker):
 
     lifecycle = None  # set by post_worker_init in gunicorn.conf.py
 
+    @property
+    def _read_timeout(self) -> float:
+        return self.wsgi.extensions["settings"].read_timeout
+
     def handle_exit(self, sig, frame):
         """On SIGTERM, stop taking work and let ``/health`` say so."""
         self.lifecycle.draining = True
@@ -34,9 +38,8 @@ class Worker(gthread.ThreadWorker):
         if not conn.initialized:
             conn.sock.setblocking(True)
             conn.init()
-            conn.parser.unreader = BoundedUnreader(conn.sock)
-        settings = self.wsgi.extensions["settings"]
-        conn.parser.unreader.deadline = time.monotonic() + settings.read_timeout
+            conn.parser.unreader = BoundedUnreader(conn, self._read_timeout)
+        conn.parser.unreader.deadline = time.monotonic() + self._read_timeout
         return super().handle(conn)
 
     def handle_error(self, req, client, addr, exc):
@@ -59,16 +62,29 @@ class BoundedUnreader(SocketUnreader):
     """Reads from a socket until a deadline.
 
     :ivar deadline: on the clock of ``time.monotonic``.
+    :param write_timeout: seconds the client may take to read its answer.
     """
 
     deadline = 0.0
 
+    def __init__(self, conn: gthread.TConn, write_timeout: float):
+        super().__init__(conn.sock)
+        self._parser = conn.parser
+        self._write_timeout = write_timeout
+
     def chunk(self, size_hint=None):
         left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request did not arrive in time")
-        self.sock.settimeout(left)
-        return super().chunk(size_hint)
+        try:
+            if left <= 0:
+                raise TimeoutError("the request did not arrive in time")
+            self.sock.settimeout(left)
+            return super().chunk(size_hint)
+        except TimeoutError:
+            if self._parser.mesg:
+                self._parser.mesg.force_close()  # the rest may still come
+            raise
+        finally:
+            self.sock.settimeout(self._write_timeout)
 
 
 class Logger(glogging.Logger):

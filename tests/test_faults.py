@@ -1,0 +1,201 @@
+"""What goes wrong in a running server, and that it goes on. See docs/reliability.md."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from server import Server, wait_until
+
+CANARY = "zebrafish"  # in an exception's message and in every text that is sent
+READ_TIMEOUT = 1.0
+REQUEST_TIMEOUT = 3.0
+FAULTY = ("--pythonpath", "tests")
+
+
+def sentence(*words: str) -> dict:
+    return {"sentence": f"denies [entity] {CANARY} [entity] {' '.join(words)}"}
+
+
+@pytest.fixture(scope="module")
+def poisoned_model(toy_model, tmp_path_factory):
+    """The toy, its embedding of "pneumonia" not a number."""
+    from safetensors.torch import load_file, save_file
+
+    directory = tmp_path_factory.mktemp("model") / "poisoned"
+    shutil.copytree(toy_model, directory)
+    weights = load_file(directory / "model.safetensors")
+    words = (directory / "vocab.txt").read_text().split("\n")
+    embeddings = weights["bert.embeddings.word_embeddings.weight"]
+    embeddings[words.index("pneumonia")] = float("nan")
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def server(poisoned_model):
+    env = {
+        "WEB_CONCURRENCY": "2",
+        "INFERENCE_THREADS": "2",
+        "BATCH_TIMEOUT": "1",
+        "READ_TIMEOUT": f"{READ_TIMEOUT}",
+        "REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT}",
+        "MAX_ACTIVE_REQUESTS": "4",
+    }
+    with Server(poisoned_model, env, "faulty:app", FAULTY) as server:
+        yield server
+        server.stop()
+        assert server.stderr() == ""
+        assert CANARY not in str(server.log())
+
+
+@pytest.fixture(autouse=True)
+def still_answers(request):
+    """After every fault the next requests are answered, by whichever worker."""
+    yield
+    server = request.getfixturevalue("server")
+    for _ in range(8):
+        assert server.post(sentence()).status == 200
+        assert server.get("/health").status == 200
+
+
+def wait_for_log(server, **members) -> None:
+    wait_until(lambda: server.log(**members), 20, f"{members} is logged")
+
+
+# --- the model ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "word, error", [("chills", "BatchFailed < RuntimeError"), ("pneumonia", "")]
+)
+def test_a_failing_model_is_a_500_without_its_reason(server, word, error):
+    """A model that gives NaN ("pneumonia") fails too: it never gives a number."""
+    reply = server.post(sentence(word))
+    assert reply.status == 500
+    assert reply.json == {"title": "Internal Server Error", "status": 500}
+    line = server.log(event="unexpected error")[-1]
+    assert line["request_id"] == reply.headers["x-request-id"]
+    assert error in line["error"]
+
+
+def test_a_dead_inference_thread_is_replaced(server):
+    num_threads = 2 * 2
+    for _ in range(num_threads + 1):
+        assert server.post(sentence("cough")).status == 500
+    dead = server.log(event="inference thread died; replaced")
+    assert len(dead) == num_threads + 1
+
+
+def test_a_worker_whose_batch_hangs_is_replaced(server):
+    before = server.workers()
+    with pytest.raises(OSError):
+        server.post(sentence("nausea"))
+    assert server.log(event="batch hangs", level="critical")
+    wait_until(lambda: not set(before) <= set(server.workers()), 20, "a new worker")
+
+
+def test_a_killed_worker_loses_only_what_it_had_in_flight(server):
+    killed_at = 0.0
+    stop = threading.Event()
+    failures = []  # (client, when it began)
+    answers = []  # (status, when it began)
+
+    def client(number):
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                answers.append((server.post(sentence("history")).status, began))
+            except OSError:
+                failures.append((number, began))
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(answers) > 8, 20, "load")
+    before = server.workers()
+    killed_at = time.monotonic()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: sum(b > killed_at for _, b in answers) > 16, 20, "load")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} <= {200, 429}
+    assert len({number for number, _ in failures}) == len(failures)  # once each
+    assert all(began < killed_at for _, began in failures)
+    assert before[0] not in server.workers() and len(server.workers()) == 2
+    assert (
+        len(  # the new worker was forked from the master
+            server.log(event="model loaded")
+        )
+        == 1
+    )
+
+
+# --- clients ------------------------------------------------------------------
+
+
+def connect(server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the server closes."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def head(length: int) -> bytes:
+    return (
+        f"POST /predict HTTP/1.1\r\nHost: test\r\nX-Note: {CANARY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def test_a_head_that_never_ends_is_cut_off(server):
+    """Also when a byte comes now and then, as in a slowloris attack."""
+    started = time.monotonic()
+    with connect(server) as connection:
+        connection.sendall(head(10)[:-4])
+        with pytest.raises(OSError):
+            while True:
+                time.sleep(0.1)
+                connection.sendall(b"x")
+    assert time.monotonic() - started >= READ_TIMEOUT
+
+
+@pytest.mark.parametrize("sent", [0, 40])
+def test_a_body_that_stops_half_way_is_a_408(server, sent):
+    with connect(server) as connection:
+        connection.sendall(head(100) + b'{"sentence": "'.ljust(sent, b"x")[:sent])
+        reply = read_all(connection)  # the server closes
+    assert reply.startswith(b"HTTP/1.1 408 ")
+    assert re.search(rb"\r\nConnection: close\r\n", reply)
+    assert b"/problems/read-timeout" in reply
+
+
+def test_a_client_that_ends_its_body_early_harms_nobody(server):
+    with connect(server) as connection:
+        connection.sendall(head(100) + b"{")
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 400 " in read_all(connection).split(b"\r\n")[0]
+
+
+def test_rows_of_a_client_that_hangs_up_are_dropped(server):
+    documents = [sentence("history", *["the"] * n) for n in range(60, 100)]
+    body = {"documents": documents}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = {"Content-Type": "application/json", "X-Request-Id": "hung-up"}
+    connection.request("POST", "/predict", json.dumps(body), headers)
+    time.sleep(0.1)
+    connection.close()
+    wait_for_log(server, event="request", request_id="hung-up", status=499)
