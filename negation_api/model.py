@@ -257,5 +257,5 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     classifier = AssertionClassifier(network, tokenizer, artefact, settings.precision)
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])
-    log.info("model loaded", extra={"model": artefact.name, "pid": os.getpid()})
+    log.info("model loaded", extra={"model": artefact.name})
     return classifier

@@ -1,0 +1,121 @@
+"""Gunicorn for real: one model in memory, several processes that answer from it."""
+
+import os
+import re
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from server import Server, wait_until
+
+MAX_PRIVATE_MB = 60  # of a worker
+SENTENCE = {"sentence": "The patient denies any [entity] chest pain [entity]."}
+
+
+@pytest.fixture(scope="module")
+def bert_base(tmp_path_factory) -> Path:
+    from toy import write_bert_base
+
+    return write_bert_base(tmp_path_factory.mktemp("models") / "base")
+
+
+def note(num_entities: int) -> dict:
+    """A note with as many entities, each in a sentence of its own."""
+    lines = [f"Denies pain in finger {n}.\n" for n in range(num_entities)]
+    starts = [sum(map(len, lines[:n])) + 7 for n in range(num_entities)]
+    entities = [{"start": start, "end": start + 4} for start in starts]
+    return {"text": "".join(lines), "entities": entities}
+
+
+def private_mb(pid: int) -> float:
+    """Memory that *pid* shares with nobody, in MB."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", rollup))) / 1024
+
+
+def answering(server) -> set[int]:
+    """Process ids that have answered a prediction."""
+    lines = server.log(event="request", route="/predict", status=200)
+    return {line["pid"] for line in lines}
+
+
+def ask_until_all_answer(server) -> None:
+    """Ask, eight at a time, until each worker of now has answered."""
+
+    def ask_and_look():
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(server.post, [SENTENCE] * 16))
+        assert {reply.status for reply in replies} == {200}
+        return set(server.workers()) <= answering(server)
+
+    wait_until(ask_and_look, 60, "an answer of each worker")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_workers_share_one_model(bert_base, precision):
+    env = {"WEB_CONCURRENCY": "2", "PRECISION": precision}
+    with Server(model=bert_base, env=env) as server:
+        ask_until_all_answer(server)
+        for _ in range(50):
+            assert server.post(SENTENCE).status == 200
+        (loaded,) = server.log(event="model loaded")
+        assert loaded["pid"] == server.pid  # the master
+        workers = server.workers()
+        assert len(workers) == 2
+        for worker in workers:
+            assert private_mb(worker) <= MAX_PRIVATE_MB
+
+
+def test_a_killed_worker_is_replaced_and_answers(toy_model):
+    with Server(model=toy_model, env={"WEB_CONCURRENCY": "2"}) as server:
+        before = set(server.workers())
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: len(set(server.workers()) - before) == 1, 30, "a new worker")
+        ask_until_all_answer(server)
+        assert len(server.log(event="model loaded")) == 1
+
+
+def test_sigterm_lets_a_request_finish():
+    replies = []
+    body = note(400)
+    with Server(env={"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}) as server:
+        client = threading.Thread(target=lambda: replies.append(server.post(body)))
+        client.start()
+        (worker,) = server.workers()
+        wait_until(lambda: busy(worker), 30, "the worker is busy")
+        assert not replies
+        assert server.stop(signal.SIGTERM) == 0
+        client.join()
+    assert replies[0].status == 200
+    assert len(replies[0].json["predictions"]) == 400
+
+
+def busy(pid: int, seconds: float = 0.1) -> bool:
+    """Tell whether *pid* has begun to use the CPU in earnest."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]
+    return int(ticks) / os.sysconf("SC_CLK_TCK") >= seconds
+
+
+def test_workers_answer_whatever_number_of_threads_openmp_is_told(toy_model):
+    """A pool of threads that the master started would be dead in the workers.
+
+    They would hang in the first forward pass that wants more than one thread.
+    """
+    env = {"WEB_CONCURRENCY": "2", "OMP_NUM_THREADS": "4", "REQUEST_TIMEOUT": "10"}
+    with Server(model=toy_model, env=env) as server:
+        large = {"sentence": f"denies [entity] pain [entity] {'chest pain ' * 200}"}
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(server.post, [large] * 16))
+        assert {reply.status for reply in replies} == {200}
+
+
+def test_thirty_two_clients_see_no_error():
+    env = {"WEB_CONCURRENCY": "2"}
+    with Server(env=env) as server, ThreadPoolExecutor(32) as pool:
+        replies = list(pool.map(server.post, [SENTENCE, note(3)] * 320))
+        assert {reply.status for reply in replies} == {200}
+        assert {reply.json.get("label", "ABSENT") for reply in replies} == {"ABSENT"}
+        assert server.stderr() == ""
