@@ -99,16 +99,17 @@ def busy(pid: int, seconds: float = 0.1) -> bool:
     return int(ticks) / os.sysconf("SC_CLK_TCK") >= seconds
 
 
-def test_workers_answer_whatever_number_of_threads_openmp_is_told(toy_model):
+def test_workers_answer_whatever_number_of_threads_openmp_is_told(bert_base):
     """A pool of threads that the master started would be dead in the workers.
 
-    They would hang in the first forward pass that wants more than one thread.
+    They would hang in the first forward pass that wants more than one thread. A
+    model must be of some size before torch starts the pool.
     """
-    env = {"WEB_CONCURRENCY": "2", "OMP_NUM_THREADS": "4", "REQUEST_TIMEOUT": "10"}
-    with Server(model=toy_model, env=env) as server:
-        large = {"sentence": f"denies [entity] pain [entity] {'chest pain ' * 200}"}
+    env = {"WEB_CONCURRENCY": "2", "OMP_NUM_THREADS": "4", "REQUEST_TIMEOUT": "20"}
+    with Server(model=bert_base, env=env) as server:
+        large = {"sentence": f"denies [entity] pain [entity] {'chest pain ' * 50}"}
         with ThreadPoolExecutor(8) as pool:
-            replies = list(pool.map(server.post, [large] * 16))
+            replies = list(pool.map(server.post, [large] * 8))
         assert {reply.status for reply in replies} == {200}
 
 
