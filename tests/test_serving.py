@@ -3,13 +3,15 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from server import Server, wait_until
+from server import ROOT, Server, wait_until
 
 MAX_PRIVATE_MB = 60  # of a worker
 SENTENCE = {"sentence": "The patient denies any [entity] chest pain [entity]."}
@@ -111,6 +113,25 @@ def test_workers_answer_whatever_number_of_threads_openmp_is_told(bert_base):
         with ThreadPoolExecutor(8) as pool:
             replies = list(pool.map(server.post, [large] * 8))
         assert {reply.status for reply in replies} == {200}
+
+
+@pytest.mark.parametrize(
+    "env, line",
+    [
+        ({"PORT": "many"}, "PORT='many' is not a whole number"),
+        ({"MODEL": "/nowhere"}, "/nowhere: no such model directory"),
+        ({"MODEL": "a/b"}, "fetch it: make model"),
+    ],
+)
+def test_what_cannot_be_served_stops_the_start_in_one_line(env, line):
+    start = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    run = subprocess.run(
+        start, env={**os.environ, **env}, cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode != 0
+    assert len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("negation_api cannot start: ")
+    assert run.stderr.rstrip().endswith(line)
 
 
 def test_thirty_two_clients_see_no_error():

@@ -1,0 +1,249 @@
+"""The queue of a worker: what goes into a batch, in what order, and what is dropped."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from negation_api.batching import (
+    BatchFailed,
+    Batcher,
+    ClientGone,
+    DeadlinePassed,
+    QueueFull,
+)
+
+SHAPE = dict(threads=1, batch_tokens=64, queue_tokens=1_000, slice_tokens=200)
+SOON = 20.0  # seconds; no test waits for it
+
+
+class Echo:
+    """Gives each row back as its prediction; stops at a gate when told to."""
+
+    def __init__(self):
+        self.batches: list[list[tuple[int, ...]]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)  # released at each batch
+
+    def classify(self, rows):
+        self.batches.append(list(rows))
+        self.entered.release()
+        assert self.gate.wait(SOON)
+        if any(13 in row for row in rows):
+            raise ArithmeticError("zebrafish")
+        return list(rows)
+
+
+@pytest.fixture
+def model():
+    return Echo()
+
+
+@pytest.fixture
+def make(model):
+    """A function that makes a started batcher; it is stopped after the test."""
+    made = []
+
+    def make(**shape):
+        made.append(Batcher(model, **{**SHAPE, **shape}))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    model.gate.set()
+    for batcher in made:
+        batcher.stop()
+
+
+@pytest.fixture
+def clients(model):
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+        model.gate.set()
+
+
+def ask(batcher, rows, seconds=SOON, **kwargs):
+    return batcher.classify(rows, time.monotonic() + seconds, **kwargs)
+
+
+def hold(model, batcher, clients):
+    """Fill the one thread with a batch that waits at the gate."""
+    model.gate.clear()
+    future = clients.submit(ask, batcher, [(0, 0)])
+    assert model.entered.acquire(timeout=SOON)
+    return future
+
+
+def wait_for(batcher, num_rows):
+    deadline = time.monotonic() + SOON
+    while batcher.waiting[0] != num_rows:
+        assert time.monotonic() < deadline, f"{batcher.waiting} waiting"
+        time.sleep(0.001)
+
+
+@given(
+    requests=st.lists(
+        st.lists(st.lists(st.integers(20, 30), min_size=1, max_size=70), max_size=20),
+        max_size=8,
+    ),
+    threads=st.integers(1, 3),
+)
+@hypothesis_settings(max_examples=40, deadline=None)
+def test_each_request_gets_its_own_answers_in_order(requests, threads):
+    model = Echo()
+    batcher = Batcher(model, **{**SHAPE, "threads": threads, "queue_tokens": 10**6})
+    batcher.start()
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda rows: ask(batcher, rows), requests))
+    batcher.stop()
+    assert [[list(row) for row in answer] for answer in answers] == requests
+    for batch in model.batches:
+        assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= 64
+        assert len(set(batch)) == len(batch)
+    assert batcher.waiting == (0, 0)
+
+
+def test_a_lone_row_does_not_wait_for_a_batch_to_fill(make, model):
+    assert ask(make(), [(1, 2)]) == [(1, 2)]
+    assert model.batches == [[(1, 2)]]
+
+
+def test_rows_of_several_requests_share_a_batch(make, model, clients):
+    batcher = make()
+    first = hold(model, batcher, clients)
+    others = [clients.submit(ask, batcher, [(n, n)]) for n in range(20, 25)]
+    wait_for(batcher, 5)
+    model.gate.set()
+    assert [other.result() for other in others] == [[(n, n)] for n in range(20, 25)]
+    assert first.result() == [(0, 0)]
+    assert len(model.batches) == 2
+
+
+def test_the_same_row_of_two_requests_is_computed_once(make, model, clients):
+    batcher = make()
+    hold(model, batcher, clients)
+    others = [clients.submit(ask, batcher, [(5, 5), (5, 5)]) for _ in range(3)]
+    wait_for(batcher, 3)
+    model.gate.set()
+    assert [other.result() for other in others] == [[(5, 5)] * 2] * 3
+    assert model.batches[1:] == [[(5, 5)]]
+
+
+def test_a_batch_holds_rows_of_like_length(make, model, clients):
+    batcher = make()
+    hold(model, batcher, clients)
+    rows = [(n,) * length for n in (20, 21) for length in (4, 30, 8)]
+    other = clients.submit(ask, batcher, rows)
+    wait_for(batcher, 6)
+    model.gate.set()
+    assert other.result() == rows
+    padded = [len(batch) * max(map(len, batch)) for batch in model.batches[1:]]
+    assert sum(padded) <= 1.25 * sum(map(len, rows))
+
+
+def test_a_large_request_does_not_hold_up_a_small_one(make, model, clients):
+    """The lone row is in one of the next batches, not after 200 rows."""
+    batcher = make()
+    hold(model, batcher, clients)
+    large = clients.submit(ask, batcher, [(n, n, n, n) for n in range(100, 300)])
+    wait_for(batcher, 100)  # two slices of 200 tokens
+    small = clients.submit(ask, batcher, [(7,) * 5])
+    wait_for(batcher, 101)
+    model.gate.set()
+    small.result(), large.result()
+    places = [i for i, batch in enumerate(model.batches) if (7,) * 5 in batch]
+    assert places[0] <= 3 < len(model.batches) - 5
+
+
+def test_two_large_requests_take_turns(make, model, clients):
+    batcher = make()
+    hold(model, batcher, clients)
+    rows = [[(n, n, n, n) for n in range(a, a + 100)] for a in (100, 300)]
+    first = clients.submit(ask, batcher, rows[0])
+    wait_for(batcher, 100)
+    second = clients.submit(ask, batcher, rows[1])
+    wait_for(batcher, 200)
+    model.gate.set()
+    first.result(), second.result()
+    half = [row[0] for batch in model.batches[1:8] for row in batch]
+    assert 0.3 < sum(n >= 300 for n in half) / len(half) < 0.7
+
+
+def test_what_does_not_fit_is_refused_at_once(make, model, clients):
+    batcher = make(queue_tokens=250)
+    hold(model, batcher, clients)
+    waiting = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 26)])
+    wait_for(batcher, 6)
+    with pytest.raises(QueueFull) as refused:
+        ask(batcher, [(1,) * 30])
+    assert refused.value.retry_after >= 1
+    model.gate.set()
+    assert len(waiting.result()) == 6
+    assert ask(batcher, [(1,) * 30]) == [(1,) * 30]
+
+
+def test_too_many_requests_are_refused(make, model, clients):
+    batcher = make(max_requests=2)
+    hold(model, batcher, clients)
+    clients.submit(ask, batcher, [(1,)])
+    wait_for(batcher, 1)
+    with pytest.raises(QueueFull):
+        ask(batcher, [(2,)])
+
+
+def test_a_request_larger_than_the_queue_is_answered(make):
+    rows = [(n,) * 50 for n in range(20, 120)]
+    assert ask(make(queue_tokens=300), rows) == rows
+
+
+def test_rows_whose_deadline_passed_are_never_started(make, model, clients):
+    batcher = make()
+    hold(model, batcher, clients)
+    with pytest.raises(DeadlinePassed):
+        ask(batcher, [(9, 9)], seconds=0.05)
+    assert batcher.waiting == (0, 0)
+    model.gate.set()
+    ask(batcher, [(8, 8)])
+    assert model.batches == [[(0, 0)], [(8, 8)]]
+
+
+def test_rows_of_a_client_that_is_gone_are_never_started(make, model, clients):
+    batcher = make()
+    hold(model, batcher, clients)
+    with pytest.raises(ClientGone):
+        ask(batcher, [(9, 9)], is_gone=lambda: True)
+    model.gate.set()
+    ask(batcher, [(8, 8)])
+    assert model.batches == [[(0, 0)], [(8, 8)]]
+
+
+def test_a_failing_batch_fails_its_own_rows_only(make, caplog):
+    batcher = make()
+    with pytest.raises(BatchFailed):
+        ask(batcher, [(13,)])
+    assert ask(batcher, [(1,)]) == [(1,)]
+    assert "zebrafish" not in caplog.text
+
+
+def test_threads_compute_side_by_side(make, model, clients):
+    batcher = make(threads=2)
+    model.gate.clear()
+    asked = [clients.submit(ask, batcher, [(n,) * 60]) for n in (1, 2)]
+    assert model.entered.acquire(timeout=SOON) and model.entered.acquire(timeout=SOON)
+    model.gate.set()
+    assert [a.result() for a in asked] == [[(1,) * 60], [(2,) * 60]]
+
+
+def test_what_was_computed_is_observed(model):
+    seen = []
+    batcher = Batcher(model, **SHAPE, observe=lambda *batch: seen.append(batch))
+    batcher.start()
+    ask(batcher, [(1, 2), (3, 4)])
+    batcher.stop()
+    ((rows, tokens, seconds),) = seen
+    assert (rows, tokens) == (2, 4) and seconds >= 0
