@@ -40,5 +40,6 @@ def when_ready(server):
 
 def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
+    worker.wsgi.extensions["classifier"].after_fork()
     worker.wsgi.extensions["batcher"].start()
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]

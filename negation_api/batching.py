@@ -11,7 +11,7 @@ Order. Each row carries the virtual time at which a fair server would start it
 (start-time fair queueing, Goyal, Vin and Cheng 1997,
 https://doi.org/10.1109/90.649569), so a note of 1,000 entities and a lone sentence
 get equal shares. A batch is the row that is due first and the rows nearest to it in
-length, within a budget of padded tokens.
+length, within a budget of tokens.
 
 Bounds. A request enters in slices, at most two in the queue at a time; the queue's
 bound counts admitted slices. So a large note is neither refused for ever nor able
@@ -26,7 +26,7 @@ import time
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 
 from negation_api.assertion import Prediction
 
@@ -90,8 +90,7 @@ class Batcher:
 
     :param classifier: has ``classify(rows) -> list[Prediction]``.
     :param threads: inference threads, each computing one batch at a time.
-    :param batch_tokens: rows times longest row of a batch, at most (one row may
-        be longer).
+    :param batch_tokens: tokens of a batch, at most (one row may be longer).
     :param queue_tokens: admitted tokens above which requests are refused.
     :param slice_tokens: tokens that one request enters at a time.
     :param batch_timeout: seconds after which a batch counts as hanging, and the
@@ -276,22 +275,16 @@ class Batcher:
         waiting = self._waiting
         low = min(range(len(waiting)), key=lambda index: waiting[index].due)
         self._virtual_time = waiting[low].due
-        high = low + 1  # the batch is waiting[low:high]
-        while True:
-            size = high - low + 1
-            below, above = low > 0, high < len(waiting)
-            longest = waiting[high - 1].length
-            above = above and waiting[high].length * size <= self._batch_tokens
-            below = below and longest * size <= self._batch_tokens
-            if not (above or below):
+        length = waiting[low].length
+        room, high = self._batch_tokens - length, low + 1
+        while high < len(waiting) or low > 0:  # the batch is waiting[low:high]
+            up = waiting[high].length - length if high < len(waiting) else inf
+            down = length - waiting[low - 1].length if low > 0 else inf
+            nearest = waiting[high] if up <= down else waiting[low - 1]
+            room -= nearest.length
+            if room < 0:
                 break
-            if above and below:
-                up = waiting[high].length - longest
-                above = up * size <= longest - waiting[low - 1].length
-            if above:
-                high += 1
-            else:
-                low -= 1
+            low, high = (low, high + 1) if up <= down else (low - 1, high)
         batch = waiting[low:high]
         del waiting[low:high]
         return batch

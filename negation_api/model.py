@@ -41,7 +41,7 @@ from negation_api.assertion import (  # noqa: E402
     fit_window,
     marked_span,
 )
-from negation_api.quantize import quantize  # noqa: E402
+from negation_api.bert import PackedBert, can_pack  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 LABELS = frozenset({"PRESENT", "ABSENT", "POSSIBLE"})
@@ -53,25 +53,35 @@ log = logging.getLogger(__name__)
 class AssertionClassifier:
     """Tokenizes marked sentences and classifies batches of them.
 
+    :param forward: maps rows of token ids to logits (rows, labels).
     :ivar labels: the model's own, in the order of its logits, upper case.
     :ivar max_tokens: the longest row it reads, [CLS] and [SEP] included.
     """
 
-    def __init__(self, network, tokenizer, artefact: Artefact, precision: str):
-        self.network = network
+    def __init__(
+        self, forward, config, tokenizer, artefact: Artefact | None, precision: str
+    ):
+        self._forward = forward
         self.artefact = artefact
         self.precision = precision
-        self.labels = _labels(network.config)
+        self.labels = _labels(config)
         self.max_tokens = min(
-            network.config.max_position_embeddings, tokenizer.model_max_length
+            config.max_position_embeddings, tokenizer.model_max_length
         )
-        self._pad = tokenizer.pad_token_id
         self._ends = tokenizer.cls_token_id, tokenizer.sep_token_id
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         # "[SEP]" in a client's text becomes plain pieces, never a control token.
         self._tokenizer.encode_special_tokens = True
+
+    def after_fork(self) -> None:
+        """Make torch ready in a forked process, before threads use it.
+
+        After a fork the first use of torch's thread pool replaces the dead one, and
+        a thread that comes at that very moment finds none ("Invalid thread pool!").
+        """
+        torch.set_num_threads(1)
 
     def encode(self, sentence: str, marked: bool = True) -> list[int]:
         """Give the token ids of *sentence*, ``[CLS] ... [SEP]``.
@@ -96,23 +106,30 @@ class AssertionClassifier:
 
     @torch.inference_mode()
     def classify(self, rows: Sequence[Sequence[int]]) -> list[Prediction]:
-        """Classify a batch of rows of token ids, padded to the longest.
+        """Classify a batch of rows of token ids.
 
         :raises ModelError: when the network gives anything but numbers.
         """
-        lengths = [len(row) for row in rows]
-        longest = max(lengths)
-        ids = torch.tensor(
-            [[*row, *[self._pad] * (longest - len(row))] for row in rows]
-        )  # (batch, longest)
-        mask = None
-        if min(lengths) < longest:
-            mask = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
-        logits = self.network(input_ids=ids, attention_mask=mask).logits
-        scores = logits.float().softmax(dim=-1)  # (batch, num_labels)
+        scores = self._forward(rows).float().softmax(dim=-1)  # (rows, labels)
         if not scores.isfinite().all():
             raise ModelError("the model gave something that is not a number")
         return [Prediction(dict(zip(self.labels, row))) for row in scores.tolist()]
+
+
+class PaddedNetwork:
+    """Any of transformers' sequence classifiers, on rows padded to the longest."""
+
+    def __init__(self, network, pad: int):
+        self._network = network
+        self._pad = pad
+
+    def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Give the logits (rows, labels) of rows of token ids."""
+        lengths = torch.tensor([len(row) for row in rows])
+        longest = int(lengths.max())
+        padded = [[*row, *[self._pad] * (longest - len(row))] for row in rows]
+        mask = (torch.arange(longest) < lengths[:, None]).long()
+        return self._network(torch.tensor(padded), attention_mask=mask).logits
 
 
 def _token_span(sentence: str, encoding) -> Span:
@@ -251,10 +268,17 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     _quieten()
     config = _read_config(directory)
     tokenizer = _read_tokenizer(directory, config)
+    int8 = settings.precision == "int8"
+    if int8 and not can_pack(config):
+        raise ModelError(f"PRECISION=int8 is for BERT only; MODEL={model} is another")
     network = _read_network(directory, config)
-    if settings.precision == "int8":
-        quantize(network.base_model)  # the last layer is small and stays fp32
-    classifier = AssertionClassifier(network, tokenizer, artefact, settings.precision)
+    if can_pack(config):
+        forward = PackedBert(network, int8)
+    else:
+        forward = PaddedNetwork(network, tokenizer.pad_token_id)
+    classifier = AssertionClassifier(
+        forward, config, tokenizer, artefact, settings.precision
+    )
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])
     log.info("model loaded", extra={"model": artefact.name})

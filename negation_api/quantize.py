@@ -12,30 +12,26 @@ import torch
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
 
-class QuantizedLinear(torch.nn.Module):
+class QuantizedLinear:
     """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
 
-    :param levels: steps into which an input's range is divided, at most 255.
+    :param gelu: apply GELU to what comes out.
     """
 
-    def __init__(self, linear: torch.nn.Linear, levels: int):
-        super().__init__()
+    def __init__(self, linear: torch.nn.Linear, gelu: bool = False):
         weight = linear.weight.detach()  # (out, in)
         self._scales = (weight.abs().amax(dim=1) / 127).clamp(min=_TINY)
         rounded = (weight / self._scales[:, None]).round().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
         self._bias = None if linear.bias is None else linear.bias.detach()
-        self._levels = levels
+        self._levels = input_levels()
+        self._after = ("gelu", [], "none") if gelu else ("none", [], "")
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (..., in) to (..., out), both float32."""
-        # Query, key and value read the same tensor: it is quantized once.
-        quantized = getattr(x, "_quantized", None)
-        if quantized is None:
-            quantized = x._quantized = _quantize(x.flatten(0, -2), self._levels)
-        out = torch.ops.onednn.qlinear_pointwise(
-            *quantized,
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (rows, in) to (rows, out), both float32."""
+        return torch.ops.onednn.qlinear_pointwise(
+            *_quantize(x, self._levels),
             self._weight,
             self._scales,
             self._zeros,
@@ -43,11 +39,8 @@ class QuantizedLinear(torch.nn.Module):
             1.0,
             0,
             torch.float32,
-            "none",
-            [],
-            "",
+            *self._after,
         )
-        return out.unflatten(0, x.shape[:-1])
 
 
 def _quantize(x: torch.Tensor, levels: int) -> tuple[torch.Tensor, float, int]:
@@ -67,12 +60,3 @@ def input_levels() -> int:
     bits, which overflow unless the inputs keep to seven.
     """
     return 255 if torch.cpu._is_vnni_supported() else 127
-
-
-def quantize(network: torch.nn.Module) -> None:
-    """Replace every linear layer of *network*, which can no longer be trained."""
-    levels = input_levels()
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, torch.nn.Linear):
-                setattr(module, name, QuantizedLinear(child, levels))

@@ -7,6 +7,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from negation_api.artefact import EMBEDDED, ModelError, write_manifest
 from negation_api.assertion import EntityTooLong, SentenceTooLong
 from negation_api.settings import Settings
 
+ROOT = Path(__file__).parent.parent
 TOLERANCE = 1e-4  # of a probability, at fp32
 LABELS = {"PRESENT", "ABSENT", "POSSIBLE"}
 MODEL_DIR = os.environ.get("MODEL_DIR")
@@ -91,11 +94,11 @@ def pieces(classifier, vocabulary):
     return encode
 
 
-def load(directory: Path):
+def load(directory: Path, **settings):
     from negation_api.model import load_classifier
 
     load_classifier.cache_clear()  # a test may have changed the same directory
-    return load_classifier(Settings(model=str(directory)))
+    return load_classifier(Settings(model=str(directory), **settings))
 
 
 def refusal(directory: Path) -> str:
@@ -181,6 +184,81 @@ def test_labels_and_scores_equal_the_reference(model, reference):
         assert one.scores == pytest.approx(scores, abs=TOLERANCE)
     assert len(set(map(len, rows))) > 30
     assert {one.label for one in given} == LABELS
+
+
+def test_a_classifier_that_is_no_bert_equals_the_reference_too(tmp_path):
+    """It is computed by transformers itself, padded."""
+    import torch
+    from toy import ID2LABEL, write_vocabulary
+    from transformers import ElectraConfig, ElectraForSequenceClassification
+    from transformers import TextClassificationPipeline
+
+    size = write_vocabulary(tmp_path)
+    config = ElectraConfig(
+        vocab_size=size,
+        id2label=ID2LABEL,
+        num_hidden_layers=2,
+        hidden_size=32,
+        embedding_size=16,
+        num_attention_heads=4,
+        intermediate_size=64,
+        initializer_range=0.6,
+    )
+    torch.manual_seed(3)
+    network = ElectraForSequenceClassification(config).eval()
+    network.save_pretrained(tmp_path)
+    ours = load(tmp_path)
+    marked = sentences(60, seed=4)
+
+    given = ours.classify([ours.encode(sentence) for sentence in marked])
+
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    reference = TextClassificationPipeline(
+        model=network, tokenizer=tokenizer, top_k=None
+    )
+    for one, sentence in zip(given, marked, strict=True):
+        wanted = {s["label"]: s["score"] for s in reference(sentence)[0]}
+        assert one.scores == pytest.approx(wanted, abs=TOLERANCE)
+    with pytest.raises(ModelError, match="PRECISION=int8 is for BERT only"):
+        load(tmp_path, precision="int8")
+
+
+FORKS = """
+import os, sys, threading
+from negation_api.model import load_classifier
+from negation_api.settings import Settings
+
+classifier = load_classifier(Settings(model=sys.argv[1]))
+row = classifier.encode("denies [entity] pain [entity]")
+
+def classify(barrier, done):
+    barrier.wait()
+    done.append(classifier.classify([row]))
+
+def child():
+    classifier.after_fork()
+    barrier, done = threading.Barrier(8), []
+    threads = [threading.Thread(target=classify, args=(barrier, done)) for _ in "8" * 8]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    os._exit(len(done) != 8)
+
+failed = 0
+for _ in range(60):
+    pid = os.fork()
+    if not pid:
+        child()
+    failed += os.waitpid(pid, 0)[1] != 0
+sys.exit(failed)
+"""
+
+
+def test_threads_of_a_forked_process_find_torch_ready(published):
+    command = [sys.executable, "-c", FORKS, str(published)]
+    run = subprocess.run(command, cwd=ROOT, timeout=120)
+    assert run.returncode == 0
 
 
 def test_token_ids_equal_the_reference(model, reference):
@@ -468,16 +546,24 @@ def test_weights_that_are_no_numbers_are_refused(directory, number):
     assert told.endswith("not a number")
 
 
-def test_nan_after_the_start_is_an_error_never_a_number(classifier, directory):
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_nan_after_the_start_is_an_error_never_a_number(value):
     import torch
+    from transformers import BertConfig, BertTokenizerFast
 
-    spoilt = load(directory)
-    row = classifier.encode("denies [entity] fever [entity]")
-    with torch.no_grad():
-        spoilt.network.classifier.bias[1] = float("nan")
+    from negation_api.model import AssertionClassifier
+
+    class Spoilt:
+        def __call__(self, rows):
+            return torch.tensor([[0.0, float(value), 1.0]] * len(rows))
+
+    tokenizer = BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1})
+    labels = dict(enumerate(LABELS))
+    config = BertConfig(id2label=labels)
+    spoilt = AssertionClassifier(Spoilt(), config, tokenizer, None, "fp32")
 
     with pytest.raises(ModelError):
-        spoilt.classify([row])
+        spoilt.classify([[1, 1]])
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ MAX_TOKENS = 512
 
 
 @torch.no_grad()
-def logits_of(classifier, texts: list[str], marked: list[bool]) -> torch.Tensor:
-    """Give the logits (rows, labels) of *texts*, in order."""
-    encoded = [classifier.encode(*pair) for pair in zip(texts, marked)]
+def logits_of(network, classifier, texts: list[str]) -> torch.Tensor:
+    """Give the logits (rows, labels) of marked *texts*, in order."""
+    encoded = [classifier.encode(text) for text in texts]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     logits = torch.empty(len(encoded), len(classifier.labels))
     for first in range(0, len(order), 32):
@@ -30,7 +30,7 @@ def logits_of(classifier, texts: list[str], marked: list[bool]) -> torch.Tensor:
         for place, index in enumerate(chunk):
             ids[place, : len(encoded[index])] = torch.tensor(encoded[index])
             mask[place, : len(encoded[index])] = 1
-        out = classifier.network(input_ids=ids, attention_mask=mask)
+        out = network(input_ids=ids, attention_mask=mask)
         logits[chunk] = out.logits.float()
     return logits
 
@@ -122,14 +122,14 @@ def _drop_limits(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def finish(classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
+def finish(network, classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
     """Calibrate on *held*, write the model to *output*, give what was measured."""
     texts = [augment.render(row) for row in held]
-    logits = logits_of(classifier, texts, [True] * len(held))
+    logits = logits_of(network, classifier, texts)
     labels = torch.tensor([classifier.labels.index(row.label) for row in held])
     temperature = fit_temperature(logits, labels)
-    fold_temperature(classifier.network, temperature)
-    save(classifier.network, tokenizer, output)
+    fold_temperature(network, temperature)
+    save(network, tokenizer, output)
     return {
         "temperature": temperature,
         "results": results(held, logits, classifier.labels),

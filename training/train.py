@@ -170,9 +170,9 @@ def train_step(network, batch, pad, bf16: bool) -> float:
     return loss.item()
 
 
-def fit(classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
-    """Train the classifier's network; give the running average of its weights."""
-    network = classifier.network.train()
+def fit(network, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
+    """Train *network*; give the running average of its weights."""
+    network.train()
     rng = random.Random(args.seed)
     epochs = [
         batches(encode(classifier, mixture.epoch(n), classifier.labels), rng)
@@ -269,12 +269,12 @@ def main() -> None:
     lexicon = (HERE / "lexicon.txt").read_text(encoding="utf-8").split("\n")
     mixture = Mixture(train, [term for term in lexicon if term], args.seed)
     network, tokenizer = load(args.encoder or encoder_directory(), args.seed)
-    classifier = AssertionClassifier(network, tokenizer, None, "fp32")
+    classifier = AssertionClassifier(None, network.config, tokenizer, None, "fp32")
     torch.set_num_threads(args.threads)
-    classifier.network = fit(classifier, tokenizer.pad_token_id, mixture, args)
+    network = fit(network, classifier, tokenizer.pad_token_id, mixture, args)
     checkpoint = Path(f"{args.output}.pt")  # kept only should the export fail
-    torch.save(classifier.network.state_dict(), checkpoint)
-    report = export.finish(classifier, tokenizer, held, Path(args.output))
+    torch.save(network.state_dict(), checkpoint)
+    report = export.finish(network, classifier, tokenizer, held, Path(args.output))
     report |= {"arguments": vars(args), "seconds": round(time.monotonic() - started)}
     report |= {"train": data.count(train), "held_out": data.count(held)}
     log = Path(f"{args.output}.json")

@@ -1,0 +1,181 @@
+"""BERT for sequence classification, computed on rows of any length without padding.
+
+The layers are those of Devlin et al. 2019 (https://aclanthology.org/N19-1423/) and
+the weights transformers' own; what differs is the order of the work:
+
+- Rows lie one after the other in a (tokens, width) matrix, so that the linear
+  layers, nearly all of the work, see no padding. Only attention pads.
+- Query, key and value are one product.
+- Of the last layer only what [CLS] needs is computed.
+
+The fewer and larger the operators, the less often inference threads and request
+threads wait for each other's hold on Python.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch.nn import functional
+
+from negation_api.quantize import QuantizedLinear
+
+Linear = Callable[[torch.Tensor], torch.Tensor]
+
+
+def can_pack(config) -> bool:
+    """Tell whether :class:`PackedBert` computes the model that *config* describes."""
+    return (
+        config.model_type == "bert"
+        and config.hidden_act == "gelu"
+        and getattr(config, "position_embedding_type", "absolute") == "absolute"
+        and not config.is_decoder
+        and config.problem_type in (None, "single_label_classification")
+    )
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of rows lie in the (tokens, width) matrix.
+
+    :ivar starts: (rows), place of each row's [CLS].
+    :ivar padded: (rows, longest), the place of each token, 0 in the padding; None
+        when all rows are of one length.
+    :ivar tokens: (tokens), the places in the flattened *padded* that are no padding.
+    :ivar mask: (rows, 1, 1, longest), True at tokens.
+    """
+
+    rows: int
+    longest: int
+    positions: torch.Tensor
+    starts: torch.Tensor
+    padded: torch.Tensor | None = None
+    tokens: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Packing":
+        """Plan the packing of rows of *lengths*."""
+        sizes = torch.tensor(lengths)
+        longest = max(lengths)
+        starts = sizes.cumsum(0) - sizes
+        place = torch.arange(longest)
+        mask = place < sizes[:, None]  # (rows, longest)
+        positions = place.expand_as(mask)[mask]
+        if min(lengths) == longest:
+            return cls(len(lengths), longest, positions, starts)
+        padded = torch.where(mask, starts[:, None] + place, 0)
+        tokens = mask.flatten().nonzero().squeeze(1)
+        mask = mask[:, None, None]
+        return cls(len(lengths), longest, positions, starts, padded, tokens, mask)
+
+    def pad(self, x: torch.Tensor) -> torch.Tensor:
+        """Lay (tokens, width) out as (rows, longest, width)."""
+        if self.padded is None:
+            return x.view(self.rows, self.longest, -1)
+        return x[self.padded]
+
+    def pack(self, x: torch.Tensor) -> torch.Tensor:
+        """Undo :meth:`pad`."""
+        x = x.flatten(0, 1)
+        return x if self.tokens is None else x[self.tokens]
+
+
+class PackedBert:
+    """A BERT classifier's forward pass over packed rows.
+
+    :param network: ``BertForSequenceClassification``, whose weights are taken over.
+    :param int8: quantize all linear layers but the last.
+    """
+
+    def __init__(self, network, int8: bool):
+        bert, config = network.bert, network.config
+        make = QuantizedLinear if int8 else _linear
+        embeddings = bert.embeddings
+        self._words = embeddings.word_embeddings.weight.detach()
+        self._places = (
+            embeddings.position_embeddings.weight
+            + embeddings.token_type_embeddings.weight[0]
+        ).detach()
+        self._norm = _norm(embeddings.LayerNorm)
+        heads = config.num_attention_heads
+        self._layers = [Layer(layer, heads, make) for layer in bert.encoder.layer]
+        self._pooler = make(bert.pooler.dense)
+        self._classifier = _linear(network.classifier)
+
+    def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Give the logits (rows, labels) of rows of token ids."""
+        packing = Packing.of([len(row) for row in rows])
+        ids = torch.tensor(list(chain.from_iterable(rows)))
+        x = functional.embedding(ids, self._words)
+        x = self._norm(x + self._places[packing.positions])
+        for layer in self._layers[:-1]:
+            x = layer(x, packing)
+        x = self._layers[-1].first(x, packing)
+        return self._classifier(self._pooler(x).tanh())
+
+
+class Layer:
+    """One transformer layer."""
+
+    def __init__(self, layer, heads: int, make: Callable[..., Linear]):
+        attention = layer.attention.self
+        self._heads = heads
+        self._attend = make(_join(attention.query, attention.key, attention.value))
+        self._project = make(layer.attention.output.dense)
+        self._norm = _norm(layer.attention.output.LayerNorm)
+        self._widen = make(layer.intermediate.dense, gelu=True)
+        self._narrow = make(layer.output.dense)
+        self._last_norm = _norm(layer.output.LayerNorm)
+
+    def __call__(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """Map (tokens, width) to (tokens, width)."""
+        query, key, value = self._split(x, packing)
+        mixed = _mix(query, key, value, packing.mask)
+        return self._feed_forward(x, packing.pack(mixed))
+
+    def first(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """Map (tokens, width) to (rows, width), the first token of each row."""
+        query, key, value = self._split(x, packing)
+        mixed = _mix(query[:, :, :1], key, value, packing.mask)
+        return self._feed_forward(x[packing.starts], mixed.flatten(0, 1))
+
+    def _split(self, x: torch.Tensor, packing: Packing):
+        """Give query, key and value, each (rows, heads, longest, width of a head)."""
+        padded = packing.pad(self._attend(x))
+        shape = packing.rows, packing.longest, 3, self._heads, -1
+        return padded.view(shape).permute(2, 0, 3, 1, 4)
+
+    def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        x = self._norm(x + self._project(mixed))
+        return self._last_norm(x + self._narrow(self._widen(x)))
+
+
+def _mix(query, key, value, mask) -> torch.Tensor:
+    """Attend; give (rows, places of the query, width)."""
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:
+    """Make one linear layer that gives what *layers* give, side by side."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    joined = torch.nn.Linear(*weight.shape[::-1], device="meta")
+    joined.weight = torch.nn.Parameter(weight, requires_grad=False)
+    bias = torch.cat([layer.bias.detach() for layer in layers])
+    joined.bias = torch.nn.Parameter(bias, requires_grad=False)
+    return joined
+
+
+def _linear(layer: torch.nn.Linear, gelu: bool = False) -> Linear:
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    if gelu:
+        return lambda x: functional.gelu(functional.linear(x, weight, bias))
+    return lambda x: functional.linear(x, weight, bias)
+
+
+def _norm(layer: torch.nn.LayerNorm) -> Linear:
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    shape, epsilon = layer.normalized_shape, layer.eps
+    return lambda x: functional.layer_norm(x, shape, weight, bias, epsilon)
