@@ -22,6 +22,18 @@ run: install  ## Serve on port 8000 (PORT), as in production.
 model: install  ## Fetch ClinicalBERT at its pinned revision into models/.
 	$(BIN)/python -m negation_api model fetch
 
+train: $(VENV)/.dev  ## Train the embedded model anew from DATA_DIR, half an hour.
+	$(BIN)/pip install -q --no-deps -r training/requirements.txt
+	PYTHON=$(PYTHON) training/rules.sh
+	mkdir -p training/work
+	$(BIN)/python training/silver.py --data $(DATA_DIR) --output training/work/silver.jsonl
+	$(BIN)/python training/train.py --data $(DATA_DIR) \
+	    --silver training/work/silver.jsonl --output training/work/model
+
+report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
+	$(BIN)/pip install -q --no-deps -r training/requirements.txt
+	PYTHON=$(PYTHON) training/report.sh $(DATA_DIR) $(BIN)/python
+
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
 
@@ -36,4 +48,4 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install-system.sh
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model format lint test test-system
+.PHONY: help install run model train report format lint test test-system
