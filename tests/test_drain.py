@@ -1,0 +1,341 @@
+"""Stopping a server loses nothing: alone, and behind a load balancer.
+
+HAProxy stands in for the ALB. Times are shortened in proportion: the balancer's 60 s
+of idleness to 4 s, our keep-alive of 75 s to 5 s.
+"""
+
+import http.client
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from server import Server, free_port, read_reply, wait_until
+
+IDLE_SECONDS = 4  # of the balancer, towards both sides
+KEEPALIVE_SECONDS = 5  # of the server; 60:75 = 4:5
+NUM_CLIENTS = 16
+BODY = json.dumps({"sentence": "denies [entity] pain [entity]"})
+SLOW_BODY = json.dumps({"sentence": "denies [entity] pain [entity] history"})
+HEADERS = {"Content-Type": "application/json"}
+ENV = {"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}
+
+
+def start(model, **settings) -> Server:
+    """A server that takes 0.2 s and more over the word "history"."""
+    env = {**ENV, **{name: str(value) for name, value in settings.items()}}
+    return Server(model, env, "faulty:app", ("--pythonpath", "tests"))
+
+
+# --- alone --------------------------------------------------------------------
+
+
+def test_a_stopping_server_finishes_what_it_has(toy_model):
+    with start(toy_model) as server, ExitStack() as stack:
+        kept, asked = (stack.enter_context(_connection(server.port)) for _ in range(2))
+        kept.request("GET", "/health")
+        assert read_reply(kept).status == 200
+        asked.request("POST", "/predict", SLOW_BODY, HEADERS)
+        wait_until(lambda: _in_flight(server.port) >= 2, 10, "connections accepted")
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: server.log(event="Handling signal: term"), 10, "SIGTERM")
+        time.sleep(0.05)
+
+        kept.request("GET", "/health")
+        reply = read_reply(kept)
+        assert (reply.status, reply.json) == (503, {"status": "draining"})
+        assert reply.headers["connection"] == "close"
+        assert read_reply(asked).status == 200
+        assert server.stop() == 0
+        assert server.stderr() == ""
+
+
+@contextmanager
+def _connection(port: int):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _in_flight(port: int) -> int:
+    """Count the connections to *port* that the server holds."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table][1:]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+# --- behind a load balancer ---------------------------------------------------
+
+CONFIGURATION = """
+global
+    stats socket {socket} mode 600 level admin
+    hard-stop-after 2s
+defaults
+    mode http
+    timeout connect 2s
+    timeout check 2s
+    timeout client 30s
+    timeout server 30s
+    timeout http-keep-alive {idle}s
+    option http-keep-alive
+    http-reuse {reuse}
+    retries 0
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend servers
+backend servers
+    option httpchk GET /health
+    http-check expect status 200
+    default-server check inter 200ms fall 2 rise 1
+    server a 127.0.0.1:{ports[0]}
+    server b 127.0.0.1:{ports[1]}
+"""
+
+
+class Balancer:
+    """A running HAProxy, with two servers called a and b.
+
+    :param reuse: ``always`` keeps connections to the servers for all clients;
+        ``never`` keeps one for each client, for as long as the client's.
+    """
+
+    def __init__(self, directory, ports, reuse="always", idle=60):
+        self.port = free_port()
+        self._socket = directory / "haproxy.sock"
+        self._file = directory / "haproxy.cfg"
+        values = dict(socket=self._socket, port=self.port, ports=ports)
+        self._file.write_text(
+            CONFIGURATION.format(**values, reuse=reuse, idle=idle), encoding="ascii"
+        )
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            ["haproxy", "-q", "-db", "-f", self._file],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(self._socket.exists, 10, "HAProxy listens")
+        for name in "ab":
+            self.wait_for(name, "UP")
+        return self
+
+    def __exit__(self, *exception):
+        self._process.terminate()
+        self._process.wait(10)
+
+    def tell(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(str(self._socket))
+            admin.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: admin.recv(65536), b"")).decode()
+
+    def status(self, name: str) -> str:
+        rows = [line.split(",") for line in self.tell("show stat").splitlines()]
+        return next(row[17] for row in rows if row[:2] == ["servers", name])
+
+    def wait_for(self, name: str, status: str) -> None:
+        wait_until(lambda: self.status(name) == status, 20, f"{name} is {status}")
+
+
+class Load:
+    """Clients that keep their connections and count what fails."""
+
+    def __init__(self, port: int):
+        self.num_answered = 0
+        self.failures: list[str] = []
+        self._port = port
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(n,)) for n in range(NUM_CLIENTS)
+        ]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        body = SLOW_BODY if number % 4 == 0 else BODY
+        with _connection(self._port) as connection:
+            while not self._stop.wait(0.02):
+                try:
+                    connection.request("POST", "/predict", body, HEADERS)
+                    status = read_reply(connection).status
+                except (OSError, http.client.HTTPException) as error:
+                    connection.close()
+                    status = type(error).__name__
+                if status == 200:
+                    self.num_answered += 1  # nearly right is right enough
+                else:
+                    self.failures.append(f"{status}")
+
+
+@pytest.mark.system
+def test_five_rolling_replacements_fail_no_request(toy_model, tmp_path):
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(start(toy_model)) for name in "ab"}
+        ports = [server.port for server in servers.values()]
+        balancer = stack.enter_context(Balancer(tmp_path, ports))
+        load = stack.enter_context(Load(balancer.port))
+        for _ in range(5):
+            for name in "ab":
+                before = load.num_answered
+                _replace(servers, name, balancer, stack)
+                wait_until(lambda: load.num_answered > before + NUM_CLIENTS, 20, "load")
+                assert load.failures == []
+    assert load.failures == []
+
+
+def _replace(servers, name: str, balancer: Balancer, stack: ExitStack) -> None:
+    """As on ECS: it leaves the rotation, then it is stopped; another takes over.
+
+    While one is away the other has the whole load.
+    """
+    old = servers[name]
+    balancer.tell(f"set server servers/{name} state drain")
+    assert old.stop() == 0 and old.stderr() == ""
+    servers[name] = new = stack.enter_context(start(old.model))
+    balancer.tell(f"set server servers/{name} addr 127.0.0.1 port {new.port}")
+    balancer.tell(f"set server servers/{name} state ready")
+    balancer.wait_for(name, "UP")
+
+
+@pytest.mark.system
+def test_a_server_stopped_while_in_rotation_fails_requests(toy_model, tmp_path):
+    """What the test above would see if something failed."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(start(toy_model)) for _ in "ab"]
+        ports = [server.port for server in servers]
+        balancer = stack.enter_context(Balancer(tmp_path, ports))
+        load = stack.enter_context(Load(balancer.port))
+        wait_until(lambda: load.num_answered > NUM_CLIENTS, 20, "load")
+        servers[0].stop()
+        wait_until(lambda: load.failures, 20, "failures")
+
+
+class Distance:
+    """A network between the balancer and a server: it delays every packet.
+
+    On one machine the close of an idle connection is seen at once, and the race
+    between that and the next request is over before it can be lost.
+    """
+
+    SECONDS = 0.1
+
+    def __init__(self, target: int):
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self._listener.getsockname()[1]
+        self._sockets = [self._listener]
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self):
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *exception):
+        for end in self._sockets:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in self._sockets:
+            end.close()
+
+    def _start(self, function, *args):
+        self._threads.append(threading.Thread(target=function, args=args))
+        self._threads[-1].start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._sockets.append(near)
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets.append(far)
+                self._start(self._carry, near, far)
+                self._start(self._carry, far, near)
+
+    def _carry(self, source, sink):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(self.SECONDS)
+                sink.sendall(data)
+        with suppress(OSError):
+            time.sleep(self.SECONDS)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def _requests_after_silence(port: int, silences) -> list:
+    """Send two requests on each of many connections, so many seconds apart.
+
+    A client that finds its connection closed opens another. One that has asked
+    and finds it closed then has lost a request: that is how HAProxy reports a
+    server that closes a kept-alive connection while a request is on its way.
+    """
+    outcomes = []
+
+    def ask_twice(silence):
+        with _connection(port) as connection:
+            connection.request("GET", "/health")
+            outcomes.append(read_reply(connection).status)
+            time.sleep(silence)
+            if select.select([connection.sock], [], [], 0)[0]:
+                connection.close()
+            try:
+                connection.request("GET", "/health")
+                outcomes.append(read_reply(connection).status)
+            except (http.client.RemoteDisconnected, ConnectionError):
+                outcomes.append("lost")
+
+    threads = [threading.Thread(target=ask_twice, args=(s,)) for s in silences]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def _silences(shortest: float, longest: float) -> list[float]:
+    """So many that some hit the race, and none hits the balancer's own."""
+    dice = random.Random(20261123)
+    silences = [dice.uniform(shortest, longest) for _ in range(200)]
+    return [s for s in silences if abs(s - IDLE_SECONDS) > 0.05]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "keepalive, shortest, longest",
+    [(KEEPALIVE_SECONDS, IDLE_SECONDS - 0.5, KEEPALIVE_SECONDS + 1.5), (2, 1.5, 3.5)],
+    ids=["longer than the balancer's", "shorter"],
+)
+def test_silence_costs_no_request_if_the_servers_keepalive_is(
+    toy_model, tmp_path, keepalive, shortest, longest
+):
+    with ExitStack() as stack:
+        server = stack.enter_context(start(toy_model, KEEPALIVE=keepalive))
+        distance = stack.enter_context(Distance(server.port))
+        ports = [distance.port] * 2
+        balancer = Balancer(tmp_path, ports, reuse="never", idle=IDLE_SECONDS)
+        stack.enter_context(balancer)
+        silences = _silences(shortest, longest)
+        outcomes = _requests_after_silence(balancer.port, silences)
+    if keepalive > IDLE_SECONDS:
+        assert set(outcomes) == {200}
+    else:
+        assert {502, "lost"} & set(outcomes)  # what the rule is for
