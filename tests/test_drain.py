@@ -191,14 +191,13 @@ def test_five_rolling_replacements_fail_no_request(toy_model, tmp_path):
         servers = {name: stack.enter_context(start(toy_model)) for name in "ab"}
         ports = [server.port for server in servers.values()]
         balancer = stack.enter_context(Balancer(tmp_path, ports))
-        load = stack.enter_context(Load(balancer.port))
-        for _ in range(5):
-            for name in "ab":
+        with Load(balancer.port) as load:  # ends before the servers do
+            for name in "ab" * 5:
                 before = load.num_answered
                 _replace(servers, name, balancer, stack)
                 wait_until(lambda: load.num_answered > before + NUM_CLIENTS, 20, "load")
                 assert load.failures == []
-    assert load.failures == []
+        assert load.failures == []
 
 
 def _replace(servers, name: str, balancer: Balancer, stack: ExitStack) -> None:
