@@ -34,6 +34,12 @@ report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 	$(BIN)/pip install -q --no-deps -r training/requirements.txt
 	PYTHON=$(PYTHON) training/report.sh $(DATA_DIR) $(BIN)/python
 
+bench:  ## The service beside its bound and its peers; a quarter of an hour, needs wrk.
+	scripts/install.sh $(PYTHON) .venv-bench requirements.txt
+	scripts/install.sh $(PYTHON) .venv-bench bench/requirements.txt
+	.venv-bench/bin/python bench/run.py --seconds 4
+	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.png
+
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
 
@@ -48,4 +54,4 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install-system.sh
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report format lint test test-system
+.PHONY: help install run model train report bench format lint test test-system

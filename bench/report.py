@@ -1,0 +1,109 @@
+"""Tables and picture of a run: ``python bench/report.py RESULTS.json PICTURE``."""
+
+import json
+import sys
+from pathlib import Path
+
+NAMES = {"base": "BERT-base", "embedded": "embedded"}
+PEERS = ("pipeline", "litserve", "mosec")
+
+
+def tables(found: dict) -> str:
+    """Render a run as Markdown."""
+    machine = found["machine"]
+    told = f"{machine['cpu']}, {machine['cores']} cores ({', '.join(machine['int8'])})"
+    told += f", Python {machine['python']}, torch {machine['torch']}"
+    return "\n\n".join([told, *(section(run) for run in found["runs"])])
+
+
+def section(run: dict) -> str:
+    """Render one model at one precision."""
+    lines = [f"**{NAMES[run['model']]}, {run['precision']}**", ""]
+    bound = run.get("bound")
+    if bound:
+        best = bound["ways"][0]
+        lines += [
+            f"Bound: {bound['rate']:.0f} sentences a second (batches of"
+            f" {best['tokens']} padded tokens, {best['way']}); a lone sentence"
+            f" {bound['lone_ms']:.1f} ms.",
+            "",
+        ]
+    lines += client_table(run, bound)
+    ours = run.get("ours", {})
+    if ours.get("notes"):
+        lines += ["", *note_table(ours, bound)]
+    return "\n".join(lines)
+
+
+def client_table(run: dict, bound: dict | None) -> list[str]:
+    """Sentences a second and latencies by server and number of clients."""
+    lines = [
+        "| server | clients | sentences/s | of the bound | p50 ms | p95 ms | p99 ms"
+        " | errors | memory MB |",
+        "| --- " + "| ---: " * 8 + "|",
+    ]
+    for name in ("ours", *PEERS):
+        for clients, load in run.get(name, {}).get("clients", {}).items():
+            share = f"{load['rate'] / bound['rate']:.2f}" if bound else ""
+            memory = f"{run[name]['memory_mb']:.0f}"
+            times = " | ".join(f"{load[p]:.0f}" for p in ("p50", "p95", "p99"))
+            lines.append(
+                f"| {name} | {clients} | {load['rate']:.0f} | {share} | {times}"
+                f" | {load['errors']:.0f} | {memory} |"
+            )
+    return lines
+
+
+def note_table(ours: dict, bound: dict | None) -> list[str]:
+    """Entities a second by the size of one note, and what four clients notice."""
+    lines = ["| entities in one note | seconds | entities/s | of the bound |"]
+    lines.append("| ---: | ---: | ---: | ---: |")
+    for size, one in ours["notes"].items():
+        share = f"{one['rate'] / bound['rate']:.2f}" if bound else ""
+        lines.append(f"| {size} | {one['seconds']:.3f} | {one['rate']:.0f} | {share} |")
+    quiet, busy = ours["beside"]["quiet"], ours["beside"]["busy"]
+    lines += [
+        "",
+        f"Four clients: p99 {quiet['p99']:.0f} ms alone, {busy['p99']:.0f} ms beside a"
+        " note of 1,000 entities.",
+        f"Server-Timing of one sentence, ms: `{ours['timing']}`.",
+    ]
+    return lines
+
+
+def draw(found: dict, output: Path) -> None:
+    """Draw latency against throughput, a panel for each model and precision."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    colours = {"ours": "#0b6e99", "pipeline": "#b3541e", "litserve": "#4a7c2c"}
+    runs = found["runs"]
+    figure, panels = pyplot.subplots(
+        1,
+        len(runs),
+        figsize=(3.4 * len(runs), 3.6),
+        layout="constrained",
+        squeeze=False,
+    )
+    for run, axes in zip(runs, panels[0]):
+        for name, marker in zip(("ours", *PEERS), "osv^"):
+            loads = run.get(name, {}).get("clients", {}).values()
+            x, y = [load["rate"] for load in loads], [load["p50"] for load in loads]
+            axes.plot(
+                x, y, marker=marker, color=colours.get(name, "#666666"), label=name
+            )
+        if "bound" in run:
+            axes.axvline(run["bound"]["rate"], color="#999999", linestyle=":")
+        axes.set(title=f"{NAMES[run['model']]}, {run['precision']}", yscale="log")
+        axes.set(xlabel="sentences a second", ylabel="median latency, ms")
+        axes.set_xlim(left=0)
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(output, dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    results = json.loads(Path(sys.argv[1]).read_text())
+    print(tables(results))
+    draw(results, Path(sys.argv[2]))

@@ -1,0 +1,275 @@
+"""The service beside its bound and its peers, in one run: ``make bench``.
+
+    python bench/run.py [--only bound ours pipeline litserve mosec] [--models base
+        embedded] [--precisions fp32 int8] [--seconds 6] [--env WEB_CONCURRENCY=1]
+
+Single sentences come from wrk (https://github.com/wg/wrk), a C program of one thread;
+notes from this process, one at a time. Writes ``bench/results/results.json`` and the
+tables and the picture that ``docs/performance.md`` shows.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+import server as real  # noqa: E402
+from sentences import note, sentences  # noqa: E402
+
+RESULTS = HERE / "results"
+CLIENTS = (1, 8, 32, 128)
+NOTES = (1, 10, 100, 1000)
+PEERS = ("pipeline", "litserve", "mosec")
+START_SECONDS = 120
+LUA = """
+local bodies = {%s}
+local next = %d
+local headers = {["Content-Type"] = "application/json"}
+request = function()
+  next = next %% #bodies + 1
+  return wrk.format("POST", "%s", headers, bodies[next])
+end
+done = function(summary, latency, requests)
+  local e = summary.errors
+  local form = '{"requests": %%d, "seconds": %%f, "errors": %%d, '
+    .. '"p50": %%f, "p95": %%f, "p99": %%f}'
+  io.write(string.format('\\n' .. form .. '\\n',
+    summary.requests, summary.duration / 1e6,
+    e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
+    latency:percentile(99) / 1e3))
+end
+"""
+
+
+def say(line: str) -> None:
+    """Show progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+# --- load ---------------------------------------------------------------------
+
+
+class Load:
+    """Makes single-sentence requests with wrk."""
+
+    def __init__(self, path: str = "/predict"):
+        bodies = [json.dumps({"sentence": s}) for s in sentences(4096, seed=7)]
+        quoted = ",\n".join(f"[=[{body}]=]" for body in bodies)
+        self._path, self._quoted, self._next = path, quoted, 0
+
+    def __call__(self, port: int, clients: int, seconds: float) -> dict:
+        """Give rate, latencies in ms and errors of *clients* that never pause."""
+        self._next = (self._next + 997) % 4096
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write(LUA % (self._quoted, self._next, self._path))
+            script.flush()
+            command = [
+                "wrk",
+                "-t1",
+                f"-c{clients}",
+                f"-d{seconds:.0f}s",
+                "--timeout",
+                "60s",
+            ]
+            url = f"http://127.0.0.1:{port}"
+            run = subprocess.run(
+                [*command, "-s", script.name, url],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        found = json.loads(re.findall(r"^\{.*\}$", run.stdout, re.MULTILINE)[-1])
+        found["rate"] = found["requests"] / found["seconds"]
+        return found
+
+
+def time_note(server, size: int, seed: int) -> dict:
+    """Give rate and seconds of one note of *size* entities, no two alike."""
+    body = note(size, seed)
+    began = time.monotonic()
+    reply = server.post(body)
+    seconds = time.monotonic() - began
+    assert reply.status == 200, reply.status
+    return {"seconds": seconds, "rate": size / seconds}
+
+
+def memory_mb(pid: int) -> float:
+    """Give the proportional set size of *pid* and all below it, MB."""
+    total, pids = 0, [pid]
+    while pids:
+        pid = pids.pop()
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            pids += real.children(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])
+    return total / 1024
+
+
+# --- what is measured ---------------------------------------------------------
+
+
+def measure_bound(model: str, precision: str, args) -> dict:
+    """Measure the bare model in a process of its own."""
+    command = [sys.executable, str(HERE / "bound.py"), model, precision]
+    run = subprocess.run(
+        [*command, str(3 * args.seconds)], capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def measure_ours(model: str, precision: str, args) -> dict:
+    """Measure this service."""
+    env = {"PRECISION": precision, "REQUEST_TIMEOUT": "300", "GRACEFUL_TIMEOUT": "301"}
+    env |= {"MAX_REQUEST_TOKENS": "100000"} | dict(e.split("=", 1) for e in args.env)
+    load, found = Load(), {}
+    with real.Server(model=model, env=env) as server:
+        load(server.port, 8, 2)
+        found["clients"] = {n: load(server.port, n, args.seconds) for n in args.clients}
+        found["notes"] = {n: time_note(server, n, seed=n) for n in args.notes}
+        if args.notes:
+            found["beside"] = beside_a_note(server, load, args.seconds)
+        found["timing"] = server.post({"sentence": sentences(1)[0]}).headers[
+            "server-timing"
+        ]
+        found["memory_mb"] = memory_mb(server.pid)
+        for _ in range(3):
+            server.get("/health")
+    return found
+
+
+def beside_a_note(server, load: Load, seconds: float) -> dict:
+    """Compare four clients alone with four beside a note of 1,000 entities."""
+    quiet = load(server.port, 4, seconds)
+    worker = threading.Thread(target=time_note, args=(server, 1000, 5))
+    worker.start()
+    time.sleep(0.5)
+    busy = load(server.port, 4, max(2, seconds / 2))
+    during = worker.is_alive()
+    worker.join()
+    return {"quiet": quiet, "busy": busy, "note_outlasted": during}
+
+
+def measure_peer(name: str, model: str, precision: str, args) -> dict:
+    """Measure one of the other servers."""
+    port = real.free_port()
+    command = [sys.executable, str(HERE / "peers.py"), name, model, precision]
+    process = subprocess.Popen(
+        [*command, str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=HERE,
+        start_new_session=True,
+    )
+    path = "/inference" if name == "mosec" else "/predict"
+    try:
+        real.wait_until(lambda: answers(port, path), START_SECONDS, f"{name} answers")
+        load = Load(path)
+        load(port, 8, 2)
+        clients = {n: load(port, n, args.seconds) for n in args.clients}
+        return {"clients": clients, "memory_mb": memory_mb(process.pid)}
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(port: int, path: str) -> bool:
+    """Tell whether a server answers a first sentence."""
+    body = json.dumps({"sentence": "denies [entity] pain [entity]"}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"}
+    )
+    try:
+        return urllib.request.urlopen(request, timeout=30).status == 200
+    except OSError:
+        return False
+
+
+def measure(args) -> dict:
+    """Measure everything that was asked for."""
+    found = {"machine": machine(), "runs": []}
+    for model in args.models:
+        path = model_path(model)
+        for precision in args.precisions:
+            run = {"model": model, "precision": precision}
+            for name in args.only:
+                say(f"{model} {precision} {name}")
+                if name == "bound":
+                    run[name] = measure_bound(path, precision, args)
+                elif name == "ours":
+                    run[name] = measure_ours(path, precision, args)
+                else:
+                    run[name] = measure_peer(name, path, precision, args)
+            found["runs"].append(run)
+    return found
+
+
+def model_path(name: str) -> str:
+    """Give the directory of a model; BERT-base is made with random weights."""
+    if name == "embedded":
+        return str(HERE.parent / "negation_api" / "embedded")
+    directory = RESULTS / "bert-base"
+    if not (directory / "model.safetensors").exists():
+        from toy import write_bert_base
+
+        write_bert_base(directory)
+    return str(directory)
+
+
+def machine() -> dict:
+    """Say what this ran on."""
+    import torch
+
+    info = Path("/proc/cpuinfo").read_text()
+    flags = re.search(r"^flags.*", info, re.MULTILINE)[0]
+    return {
+        "cpu": re.search(r"model name\s*: (.*)", info)[1],
+        "cores": len(os.sched_getaffinity(0)),
+        "int8": [f for f in ("avx512_vnni", "avx_vnni", "amx_int8") if f in flags],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ("bound", "ours", *PEERS)
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--models", nargs="+", default=("base", "embedded"))
+    parser.add_argument("--precisions", nargs="+", default=("fp32", "int8"))
+    parser.add_argument("--seconds", type=float, default=6, help="of each load")
+    parser.add_argument("--clients", nargs="*", type=int, default=CLIENTS)
+    parser.add_argument("--notes", nargs="*", type=int, default=NOTES)
+    parser.add_argument("--env", nargs="*", default=(), help="settings of ours")
+    parser.add_argument("--output", type=Path, default=RESULTS / "results.json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, write, and print the tables."""
+    args = parse_args()
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    found = measure(args)
+    args.output.write_text(json.dumps(found, indent=1) + "\n")
+    import report
+
+    print(report.tables(found))
+
+
+if __name__ == "__main__":
+    main()
