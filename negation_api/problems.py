@@ -9,6 +9,7 @@ assertion.SentenceTooLong            422     /problems/validation-error
 batching.QueueFull                   429     /problems/queue-full, with Retry-After
 batching.DeadlinePassed              504     /problems/deadline-passed
 TimeoutError while the body is read  408     /problems/read-timeout
+gunicorn ParseException, likewise    400     about:blank: chunks that are none
 batching.ClientGone                  499     about:blank, read by nobody
 any other HTTPException              its     about:blank
 anything else                        500     about:blank; its type is logged
@@ -21,6 +22,7 @@ import json
 import logging
 
 from flask import Blueprint, Flask, Response, current_app, g, request
+from gunicorn.http.errors import ParseException
 from marshmallow import ValidationError
 from werkzeug.exceptions import (
     BadRequest,
@@ -167,6 +169,10 @@ def _disconnected(error: ClientDisconnected) -> Response:
     return _http(error)
 
 
+def _not_http(error: ParseException) -> Response:
+    return _http(BadRequest())
+
+
 def _log_exception(app: Flask):
     def log_exception(exc_info):
         """Log where it went wrong. The message may hold text, so it stays out."""
@@ -207,6 +213,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(QueueFull, _queue_full)
     app.register_error_handler(ClientDisconnected, _disconnected)
+    app.register_error_handler(ParseException, _not_http)
     app.register_error_handler(DeadlinePassed, _deadline)
     app.register_error_handler(ClientGone, _gone)
     app.log_exception = _log_exception(app)

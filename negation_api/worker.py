@@ -1,61 +1,294 @@
-"""Gunicorn's gthread worker, with bounded reading, draining and silent errors.
+"""Gunicorn's gthread worker, for clients that cannot be trusted to be quick.
 
-Three things that Gunicorn 27 leaves open: a client may take for ever over a request
-once its first byte is there; ``/health`` cannot know that the worker is stopping;
-and an error about a malformed request repeats it, in the answer and in the log.
+What Gunicorn 27 leaves open, and is done here:
+
+- A request is received by the main thread, whatever its size, and gets a thread when
+  it is complete: clients that are slow to send cannot keep ``/health`` waiting. All
+  of it must arrive within the read time-out.
+- A connection is closed by and by, where Gunicorn's main thread waits up to two
+  seconds for the client to close its side, and does nothing else meanwhile.
+- On SIGTERM the port is closed at once, after the connections that had been made
+  are accepted; ``/health`` says ``draining`` on those that are open, and the ones
+  on which nothing was asked are closed.
+- An error about a malformed request does not repeat it, in the answer or the log.
+
+No TLS, which ends at the load balancer, and no HTTP/2.
 """
 
+import errno
+import json
 import logging
+import selectors
+import socket
 import time
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
 
 from gunicorn import glogging, util
 from gunicorn.http.errors import ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
+from negation_api.problems import MEDIA_TYPE, describe
+from negation_api.receiving import Incoming
+
+RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
+MAX_INCOMING_BODIES = 64  # of the largest size, in memory before they are complete
+LINGER_SECONDS = 2.0
+
 log = logging.getLogger("negation_api.worker")
 
 
+class Connection(gthread.TConn):
+    """A connection with what it has received.
+
+    :ivar deadline: when its request must have arrived, by ``time.monotonic``.
+    """
+
+    def __init__(self, worker: "Worker", sock, client, server):
+        super().__init__(worker.cfg, sock, client, server)
+        self._worker = worker
+        self.incoming = Incoming(worker.settings.max_body_bytes)
+        self.deadline = 0.0
+        self.data_ready = True  # when it comes to a thread
+
+    def close(self, graceful=False):
+        if graceful:
+            self._worker.linger(self)
+        else:
+            util.close(self.sock)
+
+
 class Worker(gthread.ThreadWorker):
-    """A gthread worker for clients that cannot be trusted to be quick."""
+    """See above. Runs in the main thread, but for ``handle`` and what it calls."""
 
     lifecycle = None  # set by post_worker_init in gunicorn.conf.py
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # connection -> when it is closed; the first is due first
+        self._silent: dict[Connection, float] = {}  # sent nothing since they opened
+        self._receiving: dict[Connection, float] = {}
+        self._lingering: dict[Connection, float] = {}
+        self._num_received = 0  # bytes of all that are receiving
+
     @property
-    def _read_timeout(self) -> float:
-        return self.wsgi.extensions["settings"].read_timeout
+    def settings(self):
+        return self.wsgi.extensions["settings"]
+
+    # --- receiving --------------------------------------------------------------
+
+    def accept(self, listener):
+        try:
+            sock, client = listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                raise
+            return
+        self.nr_conns += 1
+        if self.nr_conns >= self.worker_connections and self._silent:
+            self._drop(next(iter(self._silent)))
+        self.enqueue_req(Connection(self, sock, client, listener.getsockname()))
+
+    def enqueue_req(self, conn: Connection):
+        """Receive a request; called when one may have begun."""
+        if conn.parser:  # it may have read into the next request
+            data = conn.parser.unreader.take_buffered()
+            conn.incoming = Incoming(self.settings.max_body_bytes, data)
+            self._num_received += len(data)
+        conn.sock.setblocking(False)
+        if conn.incoming.data and conn.incoming.is_complete():
+            self._hand_on(conn)
+        else:
+            self._receive(conn, conn.sock)
+
+    def _receive(self, conn: Connection, sock):
+        try:
+            data = sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            self._await_more(conn)
+            return
+        except OSError:
+            self._drop(conn)
+            return
+        conn.incoming.data += data
+        self._num_received += len(data)
+        if not conn.incoming.data:
+            self._drop(conn)
+        elif not data or conn.incoming.is_complete():
+            self._hand_on(conn)
+        elif conn.incoming.is_head_too_long:
+            self._refuse(conn, 431)
+        elif self._num_received > MAX_INCOMING_BODIES * self.settings.max_body_bytes:
+            self._refuse(conn, 503)
+        else:
+            self._await_more(conn)
+
+    def _await_more(self, conn: Connection):
+        now = time.monotonic()
+        if conn not in self._silent and conn not in self._receiving:
+            callback = partial(self._receive, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+        if not conn.incoming.data:
+            self._silent[conn] = now + self.cfg.keepalive
+        elif conn not in self._receiving:
+            self._silent.pop(conn, None)
+            self._receiving[conn] = now + self.settings.read_timeout
+        if conn.incoming.expects_continue:
+            conn.incoming.expects_continue = False
+            util.write_nonblock(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hand_on(self, conn: Connection):
+        """Let a thread handle what was received."""
+        deadline = time.monotonic() + self.settings.read_timeout
+        conn.deadline = self._receiving.get(conn, deadline)
+        self._forget(conn)
+        super().enqueue_req(conn)
+
+    def _forget(self, conn: Connection):
+        self._num_received -= len(conn.incoming.data)
+        if conn in self._silent or conn in self._receiving:
+            self.poller.unregister(conn.sock)
+        self._silent.pop(conn, None)
+        self._receiving.pop(conn, None)
+
+    def _drop(self, conn: Connection):
+        self._forget(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _refuse(self, conn: Connection, status: int):
+        log.warning("request not received", extra={"status": status})
+        self._forget(conn)
+        self.nr_conns -= 1
+        _answer(conn.sock, status)
+        conn.close(graceful=True)
+
+    def murder_pending(self):
+        """Close what has waited too long; called at least once a second."""
+        for conn in _expired(self._silent):
+            self._drop(conn)
+        for conn in _expired(self._receiving):
+            self._refuse(conn, 408)
+        for conn in _expired(self._lingering):
+            self._end_lingering(conn)
+
+    # --- closing ----------------------------------------------------------------
+
+    def linger(self, conn: Connection):
+        """Close our side; wait for the client's, as RFC 9112, 9.6 asks.
+
+        Closing at once while the client still sends would make its kernel throw
+        away the answer.
+        """
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            util.close(conn.sock)
+            return
+        self.nr_conns += 1
+        self._lingering[conn] = time.monotonic() + LINGER_SECONDS
+        callback = partial(self._discard, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+
+    def _discard(self, conn: Connection, sock):
+        try:
+            if sock.recv(RECEIVE_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._end_lingering(conn)
+
+    def _end_lingering(self, conn: Connection):
+        del self._lingering[conn]
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        util.close(conn.sock)
+
+    # --- draining ---------------------------------------------------------------
 
     def handle_exit(self, sig, frame):
         """On SIGTERM, stop taking work and let ``/health`` say so."""
-        self.lifecycle.draining = True
+        if self.lifecycle:
+            self.lifecycle.draining = True
         super().handle_exit(sig, frame)
 
-    def handle(self, conn):
-        """Handle one request, all of which must arrive within the read time-out."""
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(0):
-            # The poller waits for the first byte, so that no thread need do it.
-            return gthread._DEFER
+    def set_accept_enabled(self, enabled):
+        super().set_accept_enabled(enabled)
+        if not (enabled or self.alive):
+            # What waits to be accepted would be lost when the process ends; what
+            # comes later is better refused than left waiting.
+            for listener in self.sockets:
+                self._accept_all(listener)
+                listener.close()
+
+    def _accept_all(self, listener):
+        while listener.fileno() >= 0:
+            before = self.nr_conns
+            self.accept(listener)
+            if self.nr_conns == before:
+                return
+
+    def _cap_keepalive(self, deadline):
+        super()._cap_keepalive(deadline)
+        for conn, due in self._silent.items():
+            self._silent[conn] = min(due, deadline)
+
+    # --- handling, in a thread --------------------------------------------------
+
+    def handle(self, conn: Connection):
         if not conn.initialized:
-            conn.sock.setblocking(True)
             conn.init()
-            conn.parser.unreader = BoundedUnreader(conn, self._read_timeout)
-        conn.parser.unreader.deadline = time.monotonic() + self._read_timeout
+            conn.parser.unreader = BoundedUnreader(conn, self.settings.read_timeout)
+        conn.parser.unreader.deadline = conn.deadline
+        conn.parser.unreader.unread(bytes(conn.incoming.data))
+        conn.incoming.data.clear()
         return super().handle(conn)
+
+    def handle_request(self, req, conn: Connection):
+        if conn.incoming.must_close:
+            req.force_close()
+        return super().handle_request(req, conn)
 
     def handle_error(self, req, client, addr, exc):
         """Answer a request that could not be handled, without repeating it."""
-        if isinstance(exc, ParseException):
-            status, reason = 400, "Bad Request"
-        else:
-            status, reason = 500, "Internal Server Error"
+        status = 400 if isinstance(exc, ParseException) else 500
         log.warning(
             "request not handled",
             extra={"status": status, "error": type(exc).__name__},
         )
-        try:
-            util.write_error(client, status, reason, "")
-        except OSError:
-            pass  # the client is gone
+        _answer(client, status)
+
+
+def _expired(due: dict[Connection, float]) -> Iterator[Connection]:
+    now = time.monotonic()
+    while due:
+        conn, when = next(iter(due.items()))
+        if when > now:
+            return
+        yield conn
+
+
+def _answer(sock, status: int) -> None:
+    """Answer without the application; an answer is short enough not to wait."""
+    problem = {"title": HTTPStatus(status).phrase, "status": status}
+    if status == 408:
+        problem = describe(408, "read-timeout")
+    body = json.dumps(problem)
+    head = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Connection: close",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"Content-Length: {len(body)}",
+    ]
+    try:
+        util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
+    except OSError:
+        pass  # the client is gone
 
 
 class BoundedUnreader(SocketUnreader):

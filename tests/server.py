@@ -61,7 +61,7 @@ class Server:
         self._files.cleanup()
 
     def start(self) -> None:
-        """Start and wait until it answers.
+        """Start and wait until it answers and has its workers.
 
         :raises RuntimeError: with its output, when it ends or never answers.
         """
@@ -153,8 +153,10 @@ class Server:
     def _answers(self) -> bool:
         if self._process.poll() is not None:
             raise RuntimeError(f"exit code {self._process.returncode}")
+        num_workers = int(self.env.get("WEB_CONCURRENCY", 1))
         try:
-            return self.get("/health").status == 200
+            answers = self.get("/health").status == 200
+            return answers and len(self.workers()) >= num_workers
         except OSError:
             return False
 

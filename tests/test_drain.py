@@ -40,11 +40,14 @@ def start(model, **settings) -> Server:
 
 def test_a_stopping_server_finishes_what_it_has(toy_model):
     with start(toy_model) as server, ExitStack() as stack:
-        kept, asked = (stack.enter_context(_connection(server.port)) for _ in range(2))
+        kept, asked, silent = (
+            stack.enter_context(_connection(server.port)) for _ in range(3)
+        )
         kept.request("GET", "/health")
         assert read_reply(kept).status == 200
+        silent.connect()
         asked.request("POST", "/predict", SLOW_BODY, HEADERS)
-        wait_until(lambda: _in_flight(server.port) >= 2, 10, "connections accepted")
+        wait_until(lambda: _in_flight(server.port) >= 3, 10, "connections accepted")
         os.kill(server.pid, signal.SIGTERM)
         wait_until(lambda: server.log(event="Handling signal: term"), 10, "SIGTERM")
         time.sleep(0.05)
@@ -54,7 +57,10 @@ def test_a_stopping_server_finishes_what_it_has(toy_model):
         assert (reply.status, reply.json) == (503, {"status": "draining"})
         assert reply.headers["connection"] == "close"
         assert read_reply(asked).status == 200
+        # A connection without a request holds it up for no more than a moment.
+        began = time.monotonic()
         assert server.stop() == 0
+        assert time.monotonic() - began < KEEPALIVE_SECONDS
         assert server.stderr() == ""
 
 

@@ -4,18 +4,20 @@ import http.client
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from server import Server, wait_until
 
 CANARY = "zebrafish"  # in an exception's message and in every text that is sent
-READ_TIMEOUT = 1.0
+READ_TIMEOUT = 2.0
 REQUEST_TIMEOUT = 3.0
 FAULTY = ("--pythonpath", "tests")
 
@@ -74,7 +76,8 @@ def wait_for_log(server, **members) -> None:
 
 
 @pytest.mark.parametrize(
-    "word, error", [("chills", "BatchFailed < RuntimeError"), ("pneumonia", "")]
+    "word, error",
+    [("chills", "BatchFailed < RuntimeError"), ("pneumonia", "ModelError")],
 )
 def test_a_failing_model_is_a_500_without_its_reason(server, word, error):
     """A model that gives NaN ("pneumonia") fails too: it never gives a number."""
@@ -161,15 +164,18 @@ def head(length: int) -> bytes:
     ).encode()
 
 
-def test_a_head_that_never_ends_is_cut_off(server):
+def test_a_head_that_never_ends_is_a_408(server):
     """Also when a byte comes now and then, as in a slowloris attack."""
     started = time.monotonic()
     with connect(server) as connection:
         connection.sendall(head(10)[:-4])
-        with pytest.raises(OSError):
-            while True:
-                time.sleep(0.1)
-                connection.sendall(b"x")
+        connection.settimeout(0.1)
+        reply = b""
+        while not reply:
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                reply = connection.recv(65536)
+    assert reply.startswith(b"HTTP/1.1 408 ") and b"/problems/read-timeout" in reply
     assert time.monotonic() - started >= READ_TIMEOUT
 
 
@@ -199,3 +205,79 @@ def test_rows_of_a_client_that_hangs_up_are_dropped(server):
     time.sleep(0.1)
     connection.close()
     wait_for_log(server, event="request", request_id="hung-up", status=499)
+
+
+def test_slow_clients_keep_nobody_waiting(server):
+    """More of them than threads: a request costs a thread when it is complete."""
+    num_threads = 4 + 32
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(server)) for _ in range(4 * num_threads)]
+        for number, connection in enumerate(slow):
+            connection.sendall([head(100)[:-4], head(100), b""][number % 3])
+        assert server.get("/health").status == 200
+        assert server.post(sentence()).status == 200
+        assert not select.select(slow[-20:], [], [], 0)[0]  # they are still at it
+
+
+def test_clients_that_do_not_close_keep_nobody_waiting(server):
+    """They were told that the connection ends, and stay."""
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(connect(server))
+            connection.sendall(b"nonsense\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+        began = time.monotonic()
+        for _ in range(20):
+            assert server.get("/health").status == 200
+        assert time.monotonic() - began < 10  # where each would have cost 2 s
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(server):
+    with connect(server) as connection:
+        connection.sendall(head(10**9))
+        reply = read_all(connection)
+    assert reply.startswith(b"HTTP/1.1 413 ") and b"Connection: close" in reply
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(server):
+    body = json.dumps(sentence()).encode()
+    with connect(server) as connection:
+        expecting = head(len(body)).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue")
+        connection.sendall(expecting + b"\r\nConnection: close\r\n\r\n")
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert b"HTTP/1.1 200 OK\r\n" in read_all(connection)
+
+
+def test_requests_sent_without_waiting_are_answered_in_order(server):
+    with connect(server) as connection:
+        get = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: %d\r\n"
+        requests = [get % n + b"\r\n" for n in range(4)]
+        requests.append(get % 4 + b"Connection: close\r\n\r\n")
+        stream = b"".join(requests)
+        connection.sendall(stream[:100])
+        time.sleep(0.1)
+        connection.sendall(stream[100:])
+        ids = re.findall(rb"X-Request-Id: (\d)\r\n", read_all(connection))
+    assert ids == [b"0", b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize(
+    "chunks, status",
+    [
+        (b"7\r\nzebrafi\r\n0\r\n\r\n", 400),
+        (b"x\r\nzebrafish\r\n\r\n", 400),
+        (b"5\r\nzebrafish\r\n0\r\n\r\n", 400),
+        (b"0\r\n\r\n", 400),
+        (b"2\r\n{}\r\n0\r\n\r\n", 422),
+        (b"2\r\n{}\r\n0\r\nX-Sum: zebrafish\r\n\r\n", 422),
+    ],
+)
+def test_chunks_are_read_or_refused(server, chunks, status):
+    start = head(1).replace(b"Content-Length: 1", b"Transfer-Encoding: chunked")
+    with connect(server) as connection:
+        connection.sendall(start)
+        time.sleep(0.05)
+        connection.sendall(chunks)
+        line = connection.recv(65536).split(b"\r\n")[0]
+    assert line.startswith(b"HTTP/1.1 %d " % status)
