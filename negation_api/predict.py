@@ -99,7 +99,7 @@ def _dump(query: Query, rows, predictions) -> dict:
             documents.append(dump_refused(document, invalid(document.messages)))
         else:
             own = [next(predictions) for _ in encoded]
-            documents.append(dump_document(document, own))
+            documents.append(dump_document(query, document, own))
     return {"documents": documents} if query.form == "documents" else documents[0]
 
 

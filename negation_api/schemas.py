@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
+from negation_api import fhir
 from negation_api.assertion import OFFSET_UNITS, MarkerError, Note, Offsets, Span
 from negation_api.assertion import is_marked
 from negation_api.settings import Settings
@@ -94,10 +95,14 @@ class Query:
 
     :ivar form: ``sentence``, ``text`` or ``documents``; only the last has more than
         one document, and refused ones.
+    :ivar explain: whether the reply is to hold what the model was fed.
+    :ivar fhir: whether the reply is to hold FHIR's word for each label.
     """
 
     form: str
     documents: list[Document | Refused]
+    explain: bool = False
+    fhir: bool = False
 
 
 class Text(fields.String):
@@ -184,19 +189,29 @@ class DocumentsSchema(StrictSchema):
     documents = fields.List(fields.Raw(), required=True)
 
 
-class OffsetUnitSchema(Schema):
-    """The one field that all forms share."""
+def _switch(doc: str) -> fields.Boolean:
+    # JSON's own two values only: marshmallow would take "yes" and 1 as well.
+    return fields.Boolean(
+        load_default=False, truthy={True}, falsy={False}, metadata={"description": doc}
+    )
+
+
+class OptionsSchema(Schema):
+    """The fields that all forms share."""
 
     offset_unit = fields.String(
         load_default="codepoint",
         validate=validate.OneOf(
             OFFSET_UNITS, error=f"Must be one of: {', '.join(OFFSET_UNITS)}."
         ),
+        metadata={"description": "what offsets count, both ways"},
     )
+    explain = _switch("give the marked sentence that the model was fed, as `context`")
+    fhir = _switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
 
 
 FORMS = {"sentence": SentenceSchema, "text": NoteSchema, "documents": DocumentsSchema}
-_entity_schema, _unit_schema = EntitySchema(), OffsetUnitSchema()
+_entity_schema, _options_schema = EntitySchema(), OptionsSchema()
 _form_schemas = {form: schema() for form, schema in FORMS.items()}
 
 
@@ -208,16 +223,17 @@ def load_query(body, settings: Settings) -> Query:
     if not isinstance(body, dict):
         raise ValidationError("Must be a JSON object.")
     body = dict(body)
-    unit = {k: body.pop(k) for k in ("offset_unit",) if k in body}
-    unit = _unit_schema.load(unit)["offset_unit"]
+    given = {k: body.pop(k) for k in _options_schema.fields if k in body}
+    options = _options_schema.load(given)
+    unit = options.pop("offset_unit")
     form = _form(body, FORMS)
     if form != "documents":
         _check_total("entities", [body], settings.max_entities, "/entities")
-        return Query(form, [_document(body, form, unit, settings)])
+        return Query(form, [_document(body, form, unit, settings)], **options)
     raw = _form_schemas[form].load(body)["documents"]
     _check_number("documents", len(raw), settings.max_documents, "documents")
     _check_total("entities", raw, settings.max_entities, "documents")
-    return Query(form, list(_documents(raw, unit, settings)))
+    return Query(form, list(_documents(raw, unit, settings)), **options)
 
 
 def _form(body: dict, forms: Iterable[str]) -> str:
@@ -357,13 +373,37 @@ class ScoresSchema(Schema):
     POSSIBLE = fields.Float()
 
 
+class CodingSchema(Schema):
+    """A FHIR R4 Coding."""
+
+    system = fields.String()
+    code = fields.String()
+    display = fields.String()
+
+
+class CodeableConceptSchema(Schema):
+    """A FHIR R4 CodeableConcept with one coding."""
+
+    coding = fields.List(fields.Nested(CodingSchema))
+
+
+class FHIRSchema(Schema):
+    """With `fhir`: the member of a FHIR R4 Condition that says the same."""
+
+    verificationStatus = fields.Nested(CodeableConceptSchema)
+
+
 class StatusSchema(Schema):
     """The assertion status of one entity."""
 
     id = Id()
-    label = fields.String()
+    label = fields.String(validate=validate.OneOf(["PRESENT", "ABSENT", "POSSIBLE"]))
     score = fields.Float(metadata={"description": "the probability of the label"})
     scores = fields.Nested(ScoresSchema)
+    context = fields.String(
+        metadata={"description": "with `explain`: the sentence the model was fed"}
+    )
+    fhir = fields.Nested(FHIRSchema)
 
 
 class PredictionSchema(StatusSchema):
@@ -386,13 +426,20 @@ class NoteReplySchema(Schema):
     predictions = fields.List(fields.Nested(PredictionSchema))
 
 
-def dump_document(document: Document, predictions: Sequence) -> dict:
+def dump_document(query: Query, document: Document, predictions: Sequence) -> dict:
     """Build the reply to one document from its rows' predictions, in order."""
     named = {} if document.id is None else {"id": document.id}
+    statuses = [_status(prediction, query.fhir) for prediction in predictions]
+    if query.explain:
+        for status, sentence in zip(statuses, document.sentences(), strict=True):
+            status["context"] = sentence
     if document.entities is None:
-        return {**named, **_status(predictions[0]), "marked": document.marked}
-    rows = zip(document.entities, predictions, strict=True)
-    return {**named, "predictions": [_entity_status(*row) for row in rows]}
+        return {**named, **statuses[0], "marked": document.marked}
+    rows = zip(document.entities, statuses, strict=True)
+    return {
+        **named,
+        "predictions": [_place(entity) | status for entity, status in rows],
+    }
 
 
 def dump_refused(document: Refused, problem: dict) -> dict:
@@ -401,15 +448,17 @@ def dump_refused(document: Refused, problem: dict) -> dict:
     return {**named, "error": problem}
 
 
-def _entity_status(entity: Entity, prediction) -> dict:
+def _place(entity: Entity) -> dict:
     named = {} if entity.id is None else {"id": entity.id}
-    place = {"start": entity.start, "end": entity.end}
-    return {**named, **place, **_status(prediction)}
+    return {**named, "start": entity.start, "end": entity.end}
 
 
-def _status(prediction) -> dict:
-    return {
+def _status(prediction, with_fhir: bool) -> dict:
+    status = {
         "label": prediction.label,
         "score": prediction.score,
         "scores": prediction.scores,
     }
+    if with_fhir:
+        status["fhir"] = fhir.verification_status(prediction.label)
+    return status
