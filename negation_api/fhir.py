@@ -2,7 +2,8 @@
 
 SYSTEM = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 
-# label -> code and display of https://hl7.org/fhir/R4/valueset-condition-ver-status.html
+# label -> code and display, of
+# https://hl7.org/fhir/R4/valueset-condition-ver-status.html
 CODES = {
     "PRESENT": ("confirmed", "Confirmed"),
     "ABSENT": ("refuted", "Refuted"),

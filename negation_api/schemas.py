@@ -189,11 +189,16 @@ class DocumentsSchema(StrictSchema):
     documents = fields.List(fields.Raw(), required=True)
 
 
-def _switch(doc: str) -> fields.Boolean:
-    # JSON's own two values only: marshmallow would take "yes" and 1 as well.
-    return fields.Boolean(
-        load_default=False, truthy={True}, falsy={False}, metadata={"description": doc}
-    )
+class Switch(fields.Boolean):
+    """JSON's own true and false: marshmallow would take "yes" and 1 as well."""
+
+    def __init__(self, doc: str):
+        super().__init__(load_default=False, metadata={"description": doc})
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class OptionsSchema(Schema):
@@ -206,8 +211,8 @@ class OptionsSchema(Schema):
         ),
         metadata={"description": "what offsets count, both ways"},
     )
-    explain = _switch("give the marked sentence that the model was fed, as `context`")
-    fhir = _switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
+    explain = Switch("give the marked sentence that the model was fed, as `context`")
+    fhir = Switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
 
 
 FORMS = {"sentence": SentenceSchema, "text": NoteSchema, "documents": DocumentsSchema}
