@@ -40,6 +40,9 @@ bench:  ## The service beside its bound and its peers; a quarter of an hour, nee
 	.venv-bench/bin/python bench/run.py --seconds 4
 	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.png
 
+openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
+	$(BIN)/python -m negation_api.openapi > docs/openapi.json
+
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
 
@@ -54,4 +57,5 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install-system.sh
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report bench format lint test test-system
+.PHONY: help install run model train report bench openapi format lint test \
+    test-system

@@ -31,9 +31,9 @@ def create_app(settings: Settings, classifier) -> Flask:
         Passed in, so that tests need no weights.
     """
     # Imported late because they import __version__ from here.
-    from negation_api import health, predict, problems, schemas, telemetry
+    from negation_api import health, openapi, predict, problems, schemas, telemetry
 
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = schemas.StrictJSON(app)
     app.extensions["settings"] = settings
@@ -52,4 +52,5 @@ def create_app(settings: Settings, classifier) -> Flask:
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)
+    app.register_blueprint(openapi.bp)
     return app

@@ -1,0 +1,100 @@
+"""The API's description: valid, the same as committed, and true."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from negation_api import openapi, problems
+
+COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
+
+
+def fits(body, name: str) -> bool:
+    """Tell whether *body* is what the description's schema *name* says."""
+    spec = openapi.describe()
+    schema = {"$ref": f"#/components/schemas/{name}", "components": spec["components"]}
+    return Draft202012Validator(schema).is_valid(body)
+
+
+def schema_of(content) -> str:
+    return content["schema"]["$ref"].rpartition("/")[2]
+
+
+def test_it_is_valid_openapi():
+    validate(openapi.describe())
+
+
+def test_the_committed_copy_is_what_is_generated():
+    """`make openapi` writes it anew."""
+    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == openapi.describe()
+
+
+def test_it_is_served(client):
+    reply = client.get("/openapi.json")
+    assert reply.json == openapi.describe()
+    assert reply.json["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize("name", openapi.EXAMPLES)
+def test_each_example_is_answered_as_described(client, name):
+    request = openapi.EXAMPLES[name]
+    form = {"sentence": "Sentence", "text": "Note", "documents": "Documents"}
+    (form,) = (form[key] for key in request if key in form)
+    reply = client.post("/predict", json=request)
+    assert reply.status_code == 200
+    assert fits(request, f"{form}Request")
+    assert fits(reply.json, f"{form}Reply")
+    assert not fits(reply.json | {"more": 1}, f"{form}Reply")
+
+
+def test_every_problem_type_is_described():
+    operation = openapi.describe()["paths"]["/predict"]["post"]
+    described = {
+        content["example"].get("type", "about:blank").rpartition("/")[2]
+        for response in operation["responses"].values()
+        for media_type, content in response["content"].items()
+        if media_type == problems.MEDIA_TYPE
+    }
+    assert described == {*problems.TYPES, "about:blank"}
+
+
+@pytest.mark.parametrize(
+    "status, body, media_type",
+    [
+        (400, b"{", "application/json"),
+        (413, b" " * 2_000_000, "application/json"),
+        (415, b"{}", "text/plain"),
+        (422, b"{}", "application/json"),
+    ],
+)
+def test_problems_are_as_described(client, status, body, media_type):
+    reply = client.post("/predict", data=body, content_type=media_type)
+    assert reply.status_code == status
+    assert fits(reply.json, "Problem")
+
+
+def test_every_route_is_described(app):
+    known = set(openapi.describe()["paths"]) | {"/openapi.json", "/docs", "/metrics"}
+    routes = {rule.rule.replace("<", "{").replace(">", "}") for rule in routes_of(app)}
+    assert routes - known <= {"/"}
+
+
+def routes_of(app):
+    return [rule for rule in app.url_map.iter_rules() if "path:" not in rule.rule]
+
+
+def test_docs_name_every_schema_and_load_nothing_from_elsewhere(client):
+    reply = client.get("/docs")
+    for name in openapi.describe()["components"]["schemas"]:
+        assert f'id="schema-{name}"' in reply.text
+    assert "://" not in reply.text.replace("http://terminology.hl7.org", "")
+    assert "<script" not in reply.text and "style=" not in reply.text
+    assert "'unsafe" not in reply.headers["Content-Security-Policy"]
+
+
+def test_docs_style_is_shipped(client):
+    with client.get("/docs/static/docs.css") as reply:
+        assert reply.status_code == 200
