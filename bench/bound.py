@@ -85,23 +85,25 @@ def once(network, share: list) -> None:
 def in_processes(network, shares: list, seconds: float) -> float:
     """Give seconds for all *shares*, a process each, at best of what fits."""
 
-    def work(share, start):
+    def work(share, start, end):
         start.wait()
         once(network, share)
+        end.wait()
 
     best, until = float("inf"), time.monotonic() + seconds
     while time.monotonic() < until:
-        start = multiprocessing.Barrier(len(shares) + 1)
+        start, end = (multiprocessing.Barrier(len(shares) + 1) for _ in range(2))
         workers = [
-            multiprocessing.Process(target=work, args=(s, start)) for s in shares
+            multiprocessing.Process(target=work, args=(s, start, end)) for s in shares
         ]
         for worker in workers:
             worker.start()
         start.wait()
         began = time.monotonic()
+        end.wait()
+        best = min(best, time.monotonic() - began)
         for worker in workers:
             worker.join()
-        best = min(best, time.monotonic() - began)
     return best
 
 

@@ -70,21 +70,9 @@ def pipeline(model: str, precision: str, port: int) -> None:
 def litserve(model: str, precision: str, port: int) -> None:
     """A worker a core, batches of what came within the wait."""
     import litserve as ls
+    from litserve_api import API
 
-    class API(ls.LitAPI):
-        def setup(self, device):
-            self.classify = Classifier(model, precision)
-
-        def decode_request(self, request):
-            return request["sentence"]
-
-        def predict(self, x):
-            return self.classify(list(x))
-
-        def encode_response(self, output):
-            return output
-
-    api = API(max_batch_size=MAX_BATCH, batch_timeout=MAX_WAIT_SECONDS)
+    api = API(model, precision, MAX_BATCH, MAX_WAIT_SECONDS)
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=CORES)
     server.run(port=port, log_level="warning", generate_client_file=False)
 

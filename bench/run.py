@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -199,6 +200,9 @@ def answers(port: int, path: str) -> bool:
         return False
 
 
+MEASURES = {"bound": measure_bound, "ours": measure_ours}  # the others are peers
+
+
 def measure(args) -> dict:
     """Measure everything that was asked for."""
     found = {"machine": machine(), "runs": []}
@@ -206,15 +210,13 @@ def measure(args) -> dict:
         path = model_path(model)
         for precision in args.precisions:
             run = {"model": model, "precision": precision}
+            found["runs"].append(run)
             for name in args.only:
                 say(f"{model} {precision} {name}")
-                if name == "bound":
-                    run[name] = measure_bound(path, precision, args)
-                elif name == "ours":
-                    run[name] = measure_ours(path, precision, args)
-                else:
-                    run[name] = measure_peer(name, path, precision, args)
-            found["runs"].append(run)
+                run[name] = MEASURES.get(name, partial(measure_peer, name))(
+                    path, precision, args
+                )
+                args.output.write_text(json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -265,7 +267,6 @@ def main() -> None:
     args = parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
     found = measure(args)
-    args.output.write_text(json.dumps(found, indent=1) + "\n")
     import report
 
     print(report.tables(found))
