@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from negation_api.cores import give_memory_back
 from negation_api.settings import SettingError, Settings
 from negation_api.telemetry import configure_logging
 
@@ -35,6 +36,7 @@ logger_class = "negation_api.worker.Logger"
 def when_ready(server):
     """Move what was loaded out of the collector's sight, so that pages stay shared."""
     gc.collect()
+    give_memory_back()
     gc.freeze()
 
 

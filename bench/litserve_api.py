@@ -1,4 +1,4 @@
-"""LitServe's part of ``peers.py``: its workers import the class by its module's name."""
+"""LitServe's part of ``peers.py``: its workers import the class by name."""
 
 import litserve
 from peers import Classifier

@@ -6,7 +6,8 @@ Importing the package costs nothing; ``create_app`` is the table of contents.
 from flask import Flask
 
 from negation_api.batching import Batcher
-from negation_api.settings import Settings
+from negation_api.cores import Cores, give_memory_back
+from negation_api.settings import Settings, available_cpus
 
 __version__ = "0.1.0"
 
@@ -39,14 +40,17 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["classifier"] = classifier
     app.extensions["lifecycle"] = Lifecycle()
+    shape = settings.shape()
     app.extensions["batcher"] = Batcher(
         classifier,
-        threads=settings.shape().threads,
+        threads=shape.threads,
+        cores=Cores(shape.threads) if shape.threads >= available_cpus() else None,
         batch_tokens=settings.batch_tokens,
         queue_tokens=settings.queue_tokens,
         slice_tokens=settings.slice_tokens,
         batch_timeout=settings.batch_timeout,
         max_requests=settings.max_active_requests,
+        rest=give_memory_back,
     )
     telemetry.init_app(app)
     problems.init_app(app)

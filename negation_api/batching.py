@@ -10,8 +10,13 @@ request pays nothing. ::
 Order. Each row carries the virtual time at which a fair server would start it
 (start-time fair queueing, Goyal, Vin and Cheng 1997,
 https://doi.org/10.1109/90.649569), so a note of 1,000 entities and a lone sentence
-get equal shares. A batch is the row that is due first and the rows nearest to it in
-length, within a budget of tokens.
+get equal shares. A new request is due one token later than what is being computed:
+lone sentences keep their order, long or short, and cannot hold up a note for ever.
+A batch is the row that is due first and the rows nearest to it in length, within a
+budget of tokens.
+
+Cores. Inference threads of all workers take turns at the cores (``cores.py``); a
+thread takes its batch when it has its core, so that it holds all that came meanwhile.
 
 Bounds. A request enters in slices, at most two in the queue at a time; the queue's
 bound counts admitted slices. So a large note is neither refused for ever nor able
@@ -26,13 +31,16 @@ import time
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import ceil, inf
 
 from negation_api.assertion import Prediction
+from negation_api.cores import Cores
 
 SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
 CLIENT_CHECK_SECONDS = 0.25
 SUPERVISION_SECONDS = 0.25
+REST_SECONDS = 1.0
 FIRST_GUESS_TOKENS_PER_SECOND = 1_000.0  # BERT-base on two cores
 
 log = logging.getLogger(__name__)
@@ -67,7 +75,7 @@ class Job:
     def __init__(self, num_rows: int, deadline: float):
         self.results: list[Prediction | None] = [None] * num_rows
         self.deadline = deadline  # time.monotonic()
-        self.due = 0.0  # virtual start time of the row that was entered last
+        self.due = 0.0  # virtual start time of the row that is entered next
         self.in_queue = 0  # tokens entered and not yet computed
         self.left = num_rows  # rows not yet computed
         self.error: Exception | None = None
@@ -79,7 +87,7 @@ class Row:
     """Token ids that wait, with the places of *job* which want their result."""
 
     length: int
-    due: float
+    due: tuple[float, int]  # virtual time, and the order of arrival
     ids: tuple[int, ...] = field(compare=False)
     job: Job = field(compare=False)
     places: list[int] = field(compare=False)
@@ -95,7 +103,10 @@ class Batcher:
     :param slice_tokens: tokens that one request enters at a time.
     :param batch_timeout: seconds after which a batch counts as hanging, and the
         process ends itself.
+    :param cores: shared with the batchers of other workers, when these together have
+        more threads than the machine has cores.
     :param observe: called with ``(rows, tokens, seconds)`` after each batch.
+    :param rest: called once when there was work and nothing came for a second.
     """
 
     def __init__(
@@ -108,7 +119,9 @@ class Batcher:
         slice_tokens: int,
         batch_timeout: float = 30.0,
         max_requests: int = 160,
+        cores: Cores | None = None,
         observe: Callable[[int, int, float], None] = lambda *batch: None,
+        rest: Callable[[], None] = lambda: None,
     ):
         self._classifier = classifier
         self._num_threads = threads
@@ -117,15 +130,18 @@ class Batcher:
         self._slice_tokens = slice_tokens
         self._batch_timeout = batch_timeout
         self._max_requests = max_requests
+        self._cores = cores
         self._observe = observe
+        self._rest = rest
+        self._last_batch = inf  # when it began, by time.monotonic; inf: rested since
         self._changed = threading.Condition()
         self._waiting: list[Row] = []  # sorted by length
         self._virtual_time = 0.0
+        self._arrivals = count()
         self._admitted = 0  # tokens of all slices in the queue or being computed
         self._active = 0  # requests
         self._rate = FIRST_GUESS_TOKENS_PER_SECOND
-        # thread -> when it began its batch and the batch, None when it waits
-        self._threads: dict[threading.Thread, tuple[float, list[Row]] | None] = {}
+        self._threads: dict[int, InferenceThread] = {}
         self._stopped = threading.Event()
 
     # --- request threads --------------------------------------------------------
@@ -179,7 +195,7 @@ class Batcher:
             if tokens + len(ids) > self._slice_tokens:
                 slices.append([])
                 tokens = 0
-            slices[-1].append(Row(len(ids), 0.0, ids, job, places[ids]))
+            slices[-1].append(Row(len(ids), (0.0, 0), ids, job, places[ids]))
             tokens += len(ids)
         return slices
 
@@ -197,7 +213,9 @@ class Batcher:
     def _enter(self, rows: list[Row], job: Job) -> None:
         with self._changed:
             for row in rows:
-                job.due = row.due = max(job.due, self._virtual_time) + row.length
+                start = max(job.due, self._virtual_time + 1)
+                row.due = start, next(self._arrivals)
+                job.due = start + row.length
                 job.in_queue += row.length
                 self._admitted += row.length
                 insort(self._waiting, row)
@@ -236,8 +254,9 @@ class Batcher:
 
     def start(self) -> None:
         """Start the threads: in the worker, since threads do not survive a fork."""
-        for _ in range(self._num_threads):
-            self._start_thread()
+        self._cores = self._cores or Cores(self._num_threads)
+        for index in range(self._num_threads):
+            self._start_thread(index)
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
@@ -245,27 +264,41 @@ class Batcher:
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
-        for thread in list(self._threads):
+        for thread in list(self._threads.values()):
             thread.join()
 
-    def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._infer, name="inference", daemon=True)
-        self._threads[thread] = None
+    def _start_thread(self, index: int) -> None:
+        thread = InferenceThread(self._infer, index)
+        self._threads[index] = thread
         thread.start()
 
-    def _infer(self) -> None:
-        me = threading.current_thread()
-        while True:
-            with self._changed:
-                while not self._waiting:
-                    if self._stopped.is_set():
-                        return
-                    self._changed.wait()
-                batch = self._take()
-                self._threads[me] = time.monotonic(), batch
-            self._compute(batch)
-            with self._changed:
-                self._threads[me] = None
+    def _infer(self, me: "InferenceThread") -> None:
+        with self._cores.open(me.index) as core:
+            while self._await_rows():
+                with core:
+                    # What came while another worker had the core is in the batch.
+                    batch = self._begin(me)
+                    results, error = self._compute(batch) if batch else ({}, None)
+                self._deliver(batch, results, error)
+                me.work = None
+
+    def _await_rows(self) -> bool:
+        """Wait until something waits; False when there will be no more."""
+        with self._changed:
+            while not self._waiting:
+                if self._stopped.is_set():
+                    return False
+                self._changed.wait()
+        return True
+
+    def _begin(self, me: "InferenceThread") -> list[Row]:
+        """Take a batch; empty when other threads were quicker."""
+        with self._changed:
+            batch = self._take() if self._waiting else []
+            if batch:
+                self._last_batch = time.monotonic()
+                me.work = self._last_batch, batch
+        return batch
 
     def _take(self) -> list[Row]:
         """Take the row that is due first and those nearest to it in length.
@@ -274,7 +307,7 @@ class Batcher:
         """
         waiting = self._waiting
         low = min(range(len(waiting)), key=lambda index: waiting[index].due)
-        self._virtual_time = waiting[low].due
+        self._virtual_time = waiting[low].due[0]
         length = waiting[low].length
         room, high = self._batch_tokens - length, low + 1
         while high < len(waiting) or low > 0:  # the batch is waiting[low:high]
@@ -289,52 +322,69 @@ class Batcher:
         del waiting[low:high]
         return batch
 
-    def _compute(self, batch: list[Row]) -> None:
+    def _compute(self, batch: list[Row]) -> tuple[dict, Exception | None]:
+        """Give the prediction of each row's ids, or None for each and the error."""
         started = time.monotonic()
-        unique = {row.ids: None for row in batch}
-        error = None
+        rows = list({row.ids: None for row in batch})
         try:
-            predictions = self._classifier.classify(list(unique))
-            unique = dict(zip(unique, predictions, strict=True))
-        except Exception as caught:
+            predictions = self._classifier.classify(rows)
+            results = dict(zip(rows, predictions, strict=True))
+        except Exception as error:
             # Its message may hold anything; its type and place say enough.
-            log.error("batch failed", extra={"error": type(caught).__name__})
-            error = caught
+            log.error("batch failed", extra={"error": type(error).__name__})
+            return dict.fromkeys(rows), error
         seconds = time.monotonic() - started
-        self._deliver(batch, unique, error)
-        tokens = sum(map(len, unique))
-        if error is None:
-            self._rate += 0.05 * (tokens * self._num_threads / seconds - self._rate)
-            self._observe(len(unique), tokens, seconds)
+        tokens = sum(map(len, rows))
+        self._rate += 0.05 * (tokens * self._num_threads / seconds - self._rate)
+        self._observe(len(rows), tokens, seconds)
+        return results, None
 
-    def _deliver(self, batch: list[Row], predictions, error) -> None:
+    def _deliver(self, batch: list[Row], results: dict, error) -> None:
         with self._changed:
             self._settle(batch)
             for row in batch:
                 row.job.error = row.job.error or error
                 for place in row.places:
-                    row.job.results[place] = predictions[row.ids]
+                    row.job.results[place] = results[row.ids]
                     row.job.left -= 1
         for job in {id(row.job): row.job for row in batch}.values():
             if job.error or not job.left or self._has_room(job):
                 job.changed.set()
 
     def _supervise(self) -> None:
-        """Replace threads that died; end the process when a batch hangs."""
+        """Replace threads that died; end the process when a batch hangs; rest."""
         while not self._stopped.wait(SUPERVISION_SECONDS):
-            for thread, work in list(self._threads.items()):
+            if time.monotonic() - self._last_batch > REST_SECONDS:
+                self._last_batch = inf
+                self._rest()
+            for thread in list(self._threads.values()):
+                work = thread.work
                 if not thread.is_alive():
-                    self._bury(thread, work)
+                    self._bury(thread)
                 elif work and time.monotonic() - work[0] > self._batch_timeout:
                     log.critical("batch hangs", extra={"seconds": self._batch_timeout})
                     # No thread can be stopped from outside; Gunicorn replaces us.
                     os.kill(os.getpid(), signal.SIGKILL)
 
-    def _bury(self, thread: threading.Thread, work) -> None:
+    def _bury(self, thread: "InferenceThread") -> None:
         log.error("inference thread died; replaced")
-        del self._threads[thread]
-        self._start_thread()
-        if work:
-            batch = work[1]
+        self._start_thread(thread.index)
+        if thread.work:
+            batch = thread.work[1]
             died = RuntimeError("inference thread died")
             self._deliver(batch, {row.ids: None for row in batch}, died)
+
+
+class InferenceThread(threading.Thread):
+    """Runs *infer* with itself as the argument.
+
+    :ivar index: the core it computes on.
+    :ivar work: when it began its batch, by ``time.monotonic``, and the batch; None
+        while it waits.
+    """
+
+    def __init__(self, infer: Callable[["InferenceThread"], None], index: int):
+        name = f"inference-{index}"
+        super().__init__(target=infer, args=(self,), name=name, daemon=True)
+        self.index = index
+        self.work: tuple[float, list[Row]] | None = None

@@ -92,17 +92,19 @@ class PackedBert:
     def __init__(self, network, int8: bool):
         bert, config = network.bert, network.config
         make = QuantizedLinear if int8 else _linear
+        # A view of one weight keeps the whole file of weights mapped.
+        keep = torch.Tensor.clone if int8 else torch.Tensor.detach
         embeddings = bert.embeddings
-        self._words = embeddings.word_embeddings.weight.detach()
+        self._words = keep(embeddings.word_embeddings.weight.detach())
         self._places = (
             embeddings.position_embeddings.weight
             + embeddings.token_type_embeddings.weight[0]
         ).detach()
-        self._norm = _norm(embeddings.LayerNorm)
+        self._norm = _norm(embeddings.LayerNorm, keep)
         heads = config.num_attention_heads
-        self._layers = [Layer(layer, heads, make) for layer in bert.encoder.layer]
+        self._layers = [Layer(layer, heads, make, keep) for layer in bert.encoder.layer]
         self._pooler = make(bert.pooler.dense)
-        self._classifier = _linear(network.classifier)
+        self._classifier = _linear(network.classifier, keep=keep)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Give the logits (rows, labels) of rows of token ids."""
@@ -119,15 +121,15 @@ class PackedBert:
 class Layer:
     """One transformer layer."""
 
-    def __init__(self, layer, heads: int, make: Callable[..., Linear]):
+    def __init__(self, layer, heads: int, make: Callable[..., Linear], keep):
         attention = layer.attention.self
         self._heads = heads
         self._attend = make(_join(attention.query, attention.key, attention.value))
         self._project = make(layer.attention.output.dense)
-        self._norm = _norm(layer.attention.output.LayerNorm)
+        self._norm = _norm(layer.attention.output.LayerNorm, keep)
         self._widen = make(layer.intermediate.dense, gelu=True)
         self._narrow = make(layer.output.dense)
-        self._last_norm = _norm(layer.output.LayerNorm)
+        self._last_norm = _norm(layer.output.LayerNorm, keep)
 
     def __call__(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
         """Map (tokens, width) to (tokens, width)."""
@@ -168,14 +170,16 @@ def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:
     return joined
 
 
-def _linear(layer: torch.nn.Linear, gelu: bool = False) -> Linear:
-    weight, bias = layer.weight.detach(), layer.bias.detach()
+def _linear(
+    layer: torch.nn.Linear, gelu: bool = False, keep=torch.Tensor.detach
+) -> Linear:
+    weight, bias = keep(layer.weight.detach()), keep(layer.bias.detach())
     if gelu:
         return lambda x: functional.gelu(functional.linear(x, weight, bias))
     return lambda x: functional.linear(x, weight, bias)
 
 
-def _norm(layer: torch.nn.LayerNorm) -> Linear:
-    weight, bias = layer.weight.detach(), layer.bias.detach()
+def _norm(layer: torch.nn.LayerNorm, keep) -> Linear:
+    weight, bias = keep(layer.weight.detach()), keep(layer.bias.detach())
     shape, epsilon = layer.normalized_shape, layer.eps
     return lambda x: functional.layer_norm(x, shape, weight, bias, epsilon)

@@ -105,7 +105,7 @@ class Settings:
         low=2_048,
     )
     batch_tokens: int = _setting(
-        512, "tokens in one forward pass: more was slower, less too", low=64
+        256, "tokens in one forward pass: more was slower, less too", low=64
     )
     slice_tokens: int = _setting(
         2_048, "tokens of one request in the queue at a time, twice: fairness", low=512

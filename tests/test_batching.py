@@ -247,3 +247,26 @@ def test_what_was_computed_is_observed(model):
     batcher.stop()
     ((rows, tokens, seconds),) = seen
     assert (rows, tokens) == (2, 4) and seconds >= 0
+
+
+def test_lone_sentences_keep_their_order_long_or_short(make, model, clients):
+    batcher = make(batch_tokens=64)
+    hold(model, batcher, clients)
+    for waiting, row in enumerate([[1] * 60, *([2 + n] * 20 for n in range(6))]):
+        clients.submit(ask, batcher, [row])
+        wait_for(batcher, waiting + 1)
+    model.gate.set()
+    assert model.entered.acquire(timeout=SOON)
+    assert model.batches[1] == [(1,) * 60]
+
+
+def test_it_rests_once_after_work(model):
+    rests = threading.Semaphore(0)
+    batcher = Batcher(model, **SHAPE, rest=rests.release)
+    batcher.start()
+    batcher.classify([[1]], time.monotonic() + SOON)
+    assert rests.acquire(timeout=SOON)
+    assert not rests.acquire(timeout=1.5)
+    batcher.classify([[1]], time.monotonic() + SOON)
+    assert rests.acquire(timeout=SOON)
+    batcher.stop()

@@ -71,6 +71,16 @@ def test_workers_share_one_model(bert_base, precision):
             assert private_mb(worker) <= MAX_PRIVATE_MB
 
 
+def test_int8_does_not_take_memory_for_every_length():
+    env = {"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1", "PRECISION": "int8"}
+    with Server(env=env) as server:
+        (worker,) = server.workers()
+        for length in range(1, 300):
+            text = "no " * length + "[entity] pain [entity]"
+            assert server.post({"sentence": text}).status == 200
+        assert private_mb(worker) <= 2 * MAX_PRIVATE_MB  # was 560
+
+
 def test_a_killed_worker_is_replaced_and_answers(toy_model):
     with Server(model=toy_model, env={"WEB_CONCURRENCY": "2"}) as server:
         before = set(server.workers())

@@ -1,0 +1,64 @@
+"""Turns at the cores, for the inference threads of all workers.
+
+Each worker has an inference thread for every core, so that a single note can use them
+all. Together that is more threads than cores; computing at once they would share
+caches and wait for each other in the middle of a batch. So thread n of each worker
+computes only while it holds core n.
+"""
+
+import ctypes
+import fcntl
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Cores:
+    """As many locks as cores, shared with every process that is forked later.
+
+    A lock is one on an open file (flock(2)), which the kernel frees when its process
+    dies, however it dies.
+    """
+
+    def __init__(self, count: int):
+        self._files = [os.memfd_create(f"core-{index}") for index in range(count)]
+        for file in self._files:
+            weakref.finalize(self, os.close, file)
+
+    @contextmanager
+    def open(self, index: int) -> Iterator["Core"]:
+        """Give core *index*, counted round, to the calling thread.
+
+        :raises OSError: when no file can be opened.
+        """
+        # A lock belongs to an open file, so each thread opens its own.
+        file = os.open(f"/proc/self/fd/{self._files[index % len(self._files)]}", 2)
+        try:
+            yield Core(file)
+        finally:
+            os.close(file)
+
+
+class Core:
+    """Held by one thread at a time: ``with core: ...``."""
+
+    def __init__(self, file: int):
+        self._file = file
+
+    def __enter__(self):
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *exc):
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def give_memory_back() -> None:
+    """Return what glibc keeps of freed memory to the system (malloc_trim(3)).
+
+    Batches need tens of MB for a moment; glibc keeps it for each thread. Does nothing
+    with another C library.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
