@@ -1,7 +1,10 @@
 """Gunicorn reads this from the working directory. Reasons: docs/decisions/."""
 
 import gc
+import os
+import shutil
 import sys
+import tempfile
 
 from negation_api.cores import give_memory_back
 from negation_api.settings import SettingError, Settings
@@ -14,7 +17,14 @@ except SettingError as error:
 
 configure_logging()
 
-bind = f"0.0.0.0:{_settings.port}"
+# Before anything imports prometheus_client, which looks once. In memory: it need not
+# outlive the master.
+_metrics_files = tempfile.mkdtemp(prefix="negation-api-metrics-", dir="/dev/shm")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_files
+
+bind = [f"0.0.0.0:{_settings.port}"]
+if _settings.metrics_port:
+    bind.append(f"0.0.0.0:{_settings.metrics_port}")
 workers = _settings.shape().workers
 worker_class = "negation_api.worker.Worker"
 # Health checks and refusals need a thread even when every prediction has one.
@@ -42,6 +52,21 @@ def when_ready(server):
 
 def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
+    from negation_api import metrics
+
     worker.wsgi.extensions["classifier"].after_fork()
     worker.wsgi.extensions["batcher"].start()
+    metrics.watch(worker.wsgi.extensions["batcher"])
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
+
+
+def child_exit(server, worker):
+    """Keep the counts of a worker that ended."""
+    from negation_api import metrics
+
+    metrics.bury(worker.pid)
+
+
+def on_exit(server):
+    """Leave no files behind."""
+    shutil.rmtree(_metrics_files, ignore_errors=True)

@@ -80,14 +80,9 @@ def litserve(model: str, precision: str, port: int) -> None:
 def mosec(model: str, precision: str, port: int) -> None:
     """A worker a core, batches of what came within the wait."""
     import mosec as server
+    from mosec_worker import Worker
 
-    class Worker(server.Worker):
-        def __init__(self):
-            self.classify = Classifier(model, precision)
-
-        def forward(self, data):
-            return self.classify([query["sentence"] for query in data])
-
+    os.environ |= {"BENCH_MODEL": model, "BENCH_PRECISION": precision}
     sys.argv = ["mosec", "--port", str(port), "--timeout", "60000"]
     app = server.Server()
     app.append_worker(

@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.request
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +34,7 @@ RESULTS = HERE / "results"
 CLIENTS = (1, 8, 32, 128)
 NOTES = (1, 10, 100, 1000)
 PEERS = ("pipeline", "litserve", "mosec")
-START_SECONDS = 120
+START_SECONDS = 60
 LUA = """
 local bodies = {%s}
 local next = %d
@@ -128,7 +129,7 @@ def measure_bound(model: str, precision: str, args) -> dict:
     """Measure the bare model in a process of its own."""
     command = [sys.executable, str(HERE / "bound.py"), model, precision]
     run = subprocess.run(
-        [*command, str(3 * args.seconds)], capture_output=True, text=True, check=True
+        [*command, str(2.5 * args.seconds)], capture_output=True, text=True, check=True
     )
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -216,6 +217,10 @@ def measure(args) -> dict:
                 run[name] = MEASURES.get(name, partial(measure_peer, name))(
                     path, precision, args
                 )
+                if name == "ours" and "bound" in run:
+                    # Machines change their pace: once more, and the better counts.
+                    again = measure_bound(path, precision, args)
+                    run["bound"] = max(run["bound"], again, key=itemgetter("rate"))
                 args.output.write_text(json.dumps(found, indent=1) + "\n")
     return found
 

@@ -32,7 +32,8 @@ def create_app(settings: Settings, classifier) -> Flask:
         Passed in, so that tests need no weights.
     """
     # Imported late because they import __version__ from here.
-    from negation_api import health, openapi, predict, problems, schemas, telemetry
+    from negation_api import access, health, metrics, openapi, predict, problems
+    from negation_api import schemas, telemetry
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -50,9 +51,12 @@ def create_app(settings: Settings, classifier) -> Flask:
         slice_tokens=settings.slice_tokens,
         batch_timeout=settings.batch_timeout,
         max_requests=settings.max_active_requests,
+        observe=metrics.observe_batch,
         rest=give_memory_back,
     )
     telemetry.init_app(app)
+    metrics.init_app(app)
+    access.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)

@@ -34,6 +34,7 @@ Finding the entities is not part of it."""
 # status of POST /predict -> problem type, None for those without one of our own
 PROBLEMS = {
     400: "not-json",
+    401: "no-key",
     408: "read-timeout",
     413: "body-too-large",
     415: None,
@@ -43,6 +44,12 @@ PROBLEMS = {
     504: "deadline-passed",
 }
 TITLES = {415: "Unsupported Media Type", 500: "Internal Server Error"}
+
+# Either, where the deployment has keys; none otherwise.
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 _NOTE = "Presents with chest pain. Denies fever. Possible pneumonia."
 # name -> a request that works as it stands
@@ -228,7 +235,10 @@ def describe() -> dict:
     for schema in (Problem, *FORMS, *FORMS.values(), *documents):
         if _name(schema) not in spec.components.schemas:
             spec.components.schema(_name(schema), schema=schema)
+    for name, scheme in SECURITY.items():
+        spec.components.security_scheme(name, scheme)
     spec.path("/predict", operations={"post": _predict()})
+    spec.path("/metrics", operations={"get": _metrics()})
     spec.path("/health", operations={"get": _health()})
     spec.path("/problems/{kind}", operations={"get": _explain()})
     description = spec.to_dict()
@@ -275,6 +285,7 @@ def _predict() -> dict:
     return {
         "operationId": "predict",
         "summary": "Give the assertion status of every entity asked for.",
+        "security": [{}, *({name: []} for name in SECURITY)],
         "requestBody": {"required": True, "content": body},
         "responses": {"200": answer, **_problems()},
     }
@@ -306,6 +317,24 @@ def _health() -> dict:
         "responses": {
             "200": {"description": "Ready.", "content": _json(Health)},
             "503": {"description": "About to stop.", "content": _json(Draining)},
+        },
+    }
+
+
+def _metrics() -> dict:
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    problem = {problems.MEDIA_TYPE: {"schema": _ref("Problem")}}
+    return {
+        "operationId": "metrics",
+        "summary": "Give the metrics of all workers, for Prometheus.",
+        "security": [{}, *({name: []} for name in SECURITY)],
+        "responses": {
+            "200": {"description": "Prometheus' text format.", "content": text},
+            "401": {"description": "A key is needed.", "content": problem},
+            "404": {
+                "description": "They have a port of their own.",
+                "content": problem,
+            },
         },
     }
 

@@ -3,6 +3,7 @@
 raised                               status  type
 BadJSON                              400     /problems/not-json
 marshmallow.ValidationError          422     /problems/validation-error
+access.NoKey                         401     /problems/no-key, with WWW-Authenticate
 werkzeug RequestEntityTooLarge       413     /problems/body-too-large
 assertion.EntityTooLong              422     /problems/validation-error
 assertion.SentenceTooLong            422     /problems/validation-error
@@ -36,6 +37,7 @@ from werkzeug.exceptions import (
     UnprocessableEntity,
 )
 
+from negation_api.access import NoKey
 from negation_api.batching import ClientGone, DeadlinePassed, QueueFull
 from negation_api.schemas import BadJSON
 
@@ -52,6 +54,10 @@ TYPES = {
         "The body is JSON, but not what this operation takes. Each of errors says"
         " where (a JSON pointer) and what, with the number allowed and the number"
         " given where there is a limit.",
+    ),
+    "no-key": (
+        "An API key is needed.",
+        "Send it as Authorization: Bearer KEY, or as X-API-Key: KEY.",
     ),
     "body-too-large": (
         "The request body is too large.",
@@ -142,6 +148,12 @@ def _too_large(error: RequestEntityTooLarge) -> Response:
     return _respond(error, describe(413, "body-too-large", detail=detail))
 
 
+def _no_key(error: NoKey) -> Response:
+    response = _respond(error, describe(401, "no-key"))
+    response.headers["WWW-Authenticate"] = 'Bearer realm="negation_api"'
+    return response
+
+
 def _queue_full(error: QueueFull) -> Response:
     response = _respond(TooManyRequests(), describe(429, "queue-full"))
     response.headers["Retry-After"] = str(error.retry_after)
@@ -211,6 +223,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(BadJSON, _not_json)
     app.register_error_handler(ValidationError, _invalid)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(NoKey, _no_key)
     app.register_error_handler(QueueFull, _queue_full)
     app.register_error_handler(ClientDisconnected, _disconnected)
     app.register_error_handler(ParseException, _not_http)

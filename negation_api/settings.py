@@ -1,8 +1,10 @@
 """Everything that may differ between two deployments. The only reader of os.environ."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 
@@ -71,6 +73,17 @@ class Settings:
     )
 
     port: int = _setting(8000, "TCP port to listen on", low=1, high=65535)
+    metrics_port: int = _setting(
+        0,
+        "port of `/metrics` alone, kept from the outside; 0 puts it beside `/predict`",
+        low=0,
+        high=65535,
+    )
+    api_keys_sha256: str = _setting(
+        "",
+        "SHA-256 digests in hexadecimal, separated by commas, of the keys that may use"
+        " `/predict` and `/metrics`; empty lets everyone",
+    )
     web_concurrency: int = _setting(
         0, "worker processes; 0 chooses from the CPU quota", low=0, high=256
     )
@@ -141,7 +154,29 @@ class Settings:
         cpus = available_cpus()
         return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
 
+    @cached_property
+    def key_digests(self) -> tuple[bytes, ...]:
+        """The digests of the API keys, 32 bytes each.
+
+        :raises SettingError: without the value, which may be a key.
+        """
+        texts = [text.strip() for text in self.api_keys_sha256.split(",")]
+        for place, text in enumerate(texts, 1):
+            if not _SHA256.fullmatch(text) and texts != [""]:
+                raise SettingError(
+                    "API_KEYS_SHA256 must hold SHA-256 digests, 64 hexadecimal digits"
+                    f" each, separated by commas; number {place} of {len(texts)} is"
+                    f" not one: it has {len(text)} characters"
+                )
+        return tuple(bytes.fromhex(text) for text in texts if text)
+
     def __post_init__(self):
+        self.key_digests  # so that a wrong one stops the start
+        if self.metrics_port == self.port:
+            raise SettingError(
+                f"METRICS_PORT={self.metrics_port} must differ from PORT={self.port},"
+                " or be 0"
+            )
         if not self.request_timeout < self.graceful_timeout:
             raise SettingError(
                 f"REQUEST_TIMEOUT={self.request_timeout:g} must be below"
@@ -150,6 +185,7 @@ class Settings:
             )
 
 
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _WORDS = {int: "whole number", float: "number", bool: "switch"}
 _SWITCH = {
     "on": True,

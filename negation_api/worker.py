@@ -10,6 +10,7 @@ What Gunicorn 27 leaves open, and is done here:
 - On SIGTERM the port is closed at once, after the connections that had been made
   are accepted; ``/health`` says ``draining`` on those that are open, and the ones
   on which nothing was asked are closed.
+- The ``Server`` header is left out.
 - An error about a malformed request does not repeat it, in the answer or the log.
 
 No TLS, which ends at the load balancer, and no HTTP/2.
@@ -26,6 +27,7 @@ from functools import partial
 from http import HTTPStatus
 
 from gunicorn import glogging, util
+from gunicorn.http import wsgi
 from gunicorn.http.errors import ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
@@ -289,6 +291,17 @@ def _answer(sock, status: int) -> None:
         util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
     except OSError:
         pass  # the client is gone
+
+
+class Response(wsgi.Response):
+    """Does not say which server this is; Gunicorn has no setting for it."""
+
+    def default_headers(self):
+        lines = super().default_headers()
+        return [line for line in lines if not line.startswith("Server:")]
+
+
+wsgi.Response = Response
 
 
 class BoundedUnreader(SocketUnreader):

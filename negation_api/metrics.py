@@ -1,0 +1,175 @@
+"""GET /metrics for Prometheus: one view of all workers.
+
+Each process counts in files of its own, which prometheus_client maps into memory
+(https://prometheus.github.io/client_python/multiprocess/); whichever worker is asked
+adds them up. ``gunicorn.conf.py`` makes their directory before anything is imported.
+When a worker ends, the master adds its files to one of the dead, so that totals never
+fall and files never pile up.
+
+Labels are routes, statuses and assertion labels: never anything a client sent.
+"""
+
+import fcntl
+import os
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from werkzeug.exceptions import NotFound
+
+from negation_api import __version__
+
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
+WATCH_SECONDS = 0.25
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50)
+
+requests = Counter(
+    "negation_api_requests", "Requests by route and status.", ["route", "status"]
+)
+request_seconds = Histogram(
+    "negation_api_request_seconds",
+    "Seconds from the first line of a request to its answer.",
+    ["route"],
+    buckets=_SECONDS,
+)
+rejected = Counter("negation_api_rejected", "Requests answered 429: no room.")
+deadline_passed = Counter(
+    "negation_api_deadline_passed", "Requests answered 504: not done in time."
+)
+predictions = Counter("negation_api_predictions", "Entities answered.", ["label"])
+batch_rows = Histogram(
+    "negation_api_batch_rows",
+    "Rows of a forward pass.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+batch_tokens = Histogram(
+    "negation_api_batch_tokens",
+    "Tokens of a forward pass; the sum is what was computed.",
+    buckets=(16, 32, 64, 128, 256, 512, 1024),
+)
+batch_seconds = Histogram(
+    "negation_api_batch_seconds", "Seconds of a forward pass.", buckets=_SECONDS
+)
+queue_rows = Gauge(
+    "negation_api_queue_rows", "Rows that wait.", multiprocess_mode="livesum"
+)
+queue_tokens = Gauge(
+    "negation_api_queue_tokens", "Tokens that wait.", multiprocess_mode="livesum"
+)
+model_info = Gauge(
+    "negation_api_model_info",
+    "1; its labels say which model answers.",
+    ["version", "name", "revision", "sha256", "precision"],
+    multiprocess_mode="max",
+)
+
+bp = Blueprint("metrics", __name__)
+
+
+@bp.get("/metrics")
+def metrics():
+    """Give the metrics of all workers, in Prometheus' text format."""
+    settings = current_app.extensions["settings"]
+    if settings.metrics_port and not is_on_own_port():
+        raise NotFound
+    return Response(collect(), content_type=CONTENT_TYPE_LATEST)
+
+
+def is_on_own_port() -> bool:
+    """Tell whether the request came on the port that is for metrics alone."""
+    port = current_app.extensions["settings"].metrics_port
+    return bool(port) and request.environ["SERVER_PORT"] == str(port)
+
+
+def collect() -> bytes:
+    """Add up what all processes have counted."""
+    directory = os.environ.get(DIRECTORY)
+    if not directory:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, directory)
+    with _lock(directory, fcntl.LOCK_SH):
+        return generate_latest(registry)
+
+
+def observe_batch(rows: int, tokens: int, seconds: float) -> None:
+    """Count one forward pass."""
+    batch_rows.observe(rows)
+    batch_tokens.observe(tokens)
+    batch_seconds.observe(seconds)
+
+
+def watch(batcher) -> None:
+    """Note the depth of *batcher*'s queue now and then, from a thread; in a worker."""
+
+    def run():
+        while True:
+            rows, tokens = batcher.waiting
+            queue_rows.set(rows)
+            queue_tokens.set(tokens)
+            pause.wait(WATCH_SECONDS)
+
+    pause = threading.Event()
+    threading.Thread(target=run, name="metrics", daemon=True).start()
+
+
+def bury(pid: int) -> None:
+    """Add the counts of a worker that ended to those of the dead; in the master."""
+    directory = Path(os.environ[DIRECTORY])
+    with _lock(directory, fcntl.LOCK_EX):
+        for own in directory.glob(f"*_{pid}.db"):
+            kind = own.name.partition("_")[0]
+            if kind != "gauge":  # those of the living only
+                _add(own, directory / f"{kind}_dead.db")
+            own.unlink()
+
+
+def _add(source: Path, target: Path) -> None:
+    total = MmapedDict(str(target))
+    for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(source)):
+        total.write_value(key, total.read_value(key)[0] + value, timestamp)
+    total.close()
+
+
+@contextmanager
+def _lock(directory, kind: int):
+    """Keep the burial of a worker and the adding up apart."""
+    with open(Path(directory) / "lock", "w") as file:
+        fcntl.flock(file, kind)
+        yield
+
+
+def _count(response):
+    route = request.url_rule.rule if request.url_rule else "none"
+    requests.labels(route, response.status_code).inc()
+    request_seconds.labels(route).observe(g.stopwatch.total())
+    if response.status_code == 429:
+        rejected.inc()
+    elif response.status_code == 504:
+        deadline_passed.inc()
+    for label in set(g.labels):
+        predictions.labels(label).inc(g.labels.count(label))
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Called by the application factory, after telemetry."""
+    classifier = app.extensions["classifier"]
+    artefact = classifier.artefact
+    if artefact:
+        model = artefact.name, artefact.revision or "", artefact.sha256
+        model_info.labels(__version__, *model, classifier.precision).set(1)
+    app.after_request(_count)
+    app.register_blueprint(bp)

@@ -1,0 +1,105 @@
+"""API keys, and headers on every answer."""
+
+import hashlib
+
+import pytest
+
+from negation_api import create_app
+from negation_api.settings import SettingError, Settings
+from server import Server
+
+OLD, NEW = "an old key", "a new key"
+DIGESTS = ", ".join(hashlib.sha256(key.encode()).hexdigest() for key in (OLD, NEW))
+
+
+@pytest.fixture
+def guarded(classifier):
+    settings = Settings(inference_threads=1, api_keys_sha256=DIGESTS)
+    app = create_app(settings, classifier)
+    app.extensions["batcher"].start()
+    yield app.test_client()
+    app.extensions["batcher"].stop()
+
+
+def ask(client, **headers):
+    return client.post("/predict", json={"sentence": "x"}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {OLD}"},
+        {"Authorization": f"bearer {NEW}"},
+        {"X-API-Key": NEW},
+    ],
+)
+def test_a_known_key_lets_in(guarded, headers):
+    assert ask(guarded, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Basic {OLD}"},
+        {"Authorization": OLD},
+        {"X-API-Key": DIGESTS.partition(",")[0]},
+        {"X-API-Key": "ключ".encode().decode("latin-1")},
+        {"X-API-Key": ""},
+    ],
+)
+def test_anything_else_does_not(guarded, headers):
+    reply = ask(guarded, **headers)
+    assert reply.status_code == 401
+    assert reply.headers["WWW-Authenticate"] == 'Bearer realm="negation_api"'
+    assert reply.json["type"] == "/problems/no-key"
+    assert guarded.get(reply.json["type"]).status_code == 200
+
+
+def test_a_key_is_asked_for_before_the_body_is_read(guarded):
+    assert guarded.post("/predict", data=b"not JSON").status_code == 401
+
+
+def test_health_and_documents_need_no_key_and_metrics_do(guarded):
+    for path in ("/health", "/openapi.json", "/docs"):
+        assert guarded.get(path).status_code == 200
+    assert guarded.get("/metrics").status_code == 401
+    assert guarded.get("/metrics", headers={"X-API-Key": NEW}).status_code == 200
+
+
+def test_without_digests_nobody_is_asked(client):
+    assert ask(client).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["secret", DIGESTS + ",", "a" * 63, ",", "g" * 64])
+def test_what_is_no_digest_stops_the_start_and_is_not_shown(value):
+    with pytest.raises(SettingError) as caught:
+        Settings.from_env({"API_KEYS_SHA256": value})
+    assert "API_KEYS_SHA256" in str(caught.value)
+    assert value not in str(caught.value) or value == ","
+
+
+@pytest.mark.parametrize(
+    "path, status", [("/health", 200), ("/predict", 405), ("/nowhere", 404)]
+)
+def test_every_answer_is_guarded_against_browsers(client, path, status):
+    reply = client.get(path)
+    assert reply.status_code == status
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "Access-Control-Allow-Origin" not in reply.headers
+
+
+def test_no_answer_says_which_server_it_is(toy_model):
+    with Server(model=toy_model, env={"WEB_CONCURRENCY": "1"}) as server:
+        for reply in (
+            server.get("/health"),
+            server.get("/nowhere"),
+            server.post(b"{"),
+            server.request("BREW", "/health", None, {}),
+        ):
+            assert "server" not in reply.headers
+            assert b"gunicorn" not in reply.body.lower()

@@ -1,0 +1,163 @@
+"""GET /metrics: right across processes, and nothing in it that a client sent."""
+
+import json
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+
+from negation_api import metrics
+from negation_api.batching import DeadlinePassed, QueueFull
+from server import Server, free_port, wait_until
+
+CANARY = "zebrafish"
+DASHBOARD = Path(__file__).parents[1] / "infra" / "grafana.json"
+
+
+def value(text: str | bytes, name: str, **labels) -> float:
+    """Give the sum of the samples *name* that have *labels*."""
+    text = text if isinstance(text, str) else text.decode()
+    found = 0.0
+    for sample, pairs, number in re.findall(
+        r"^(\w+)(?:\{(.*)\})? ([\d.e+-]+)$", text, re.MULTILINE
+    ):
+        given = dict(re.findall(r'(\w+)="([^"]*)"', pairs))
+        if sample == name and labels.items() <= given.items():
+            found += float(number)
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(toy_model):
+    with Server(model=toy_model, env={"WEB_CONCURRENCY": "2"}) as server:
+        yield server
+
+
+def scrape(server) -> str:
+    reply = server.get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/plain")
+    return reply.body.decode()
+
+
+def post_many(server, count: int) -> set[int]:
+    """Post from eight clients; give the workers that have answered so far."""
+    body = {"sentence": f"denies [entity] {CANARY} [entity]"}
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(server.post, [body] * count))
+    assert {reply.status for reply in replies} == {200}
+    lines = server.log(event="request", route="/predict", status=200)
+    return {line["pid"] for line in lines}
+
+
+def post_until_all_answered(server) -> int:
+    posted = 0
+    while not set(server.workers()) <= post_many(server, 16):
+        posted += 16
+    return posted + 16
+
+
+def files(pid: int) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"negation-api-metrics-*/*_{pid}.db"))
+
+
+def test_all_workers_are_counted_and_the_dead_stay_counted(server):
+    def done():
+        return value(scrape(server), "negation_api_requests_total", route="/predict")
+
+    before = done()
+    posted = post_until_all_answered(server)
+    assert done() - before == posted
+    victim, *_ = workers = server.workers()
+    assert files(victim)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: not files(victim), 30, "the dead worker's files are gone")
+    assert done() - before == posted
+    wait_until(lambda: len(server.workers()) == 2, 30, "a new worker")
+    assert set(server.workers()) != set(workers)
+    posted += post_until_all_answered(server)
+    text = scrape(server)
+    assert done() - before == posted
+    assert value(text, "negation_api_request_seconds_count", route="/predict") >= posted
+    assert value(text, "negation_api_predictions_total") >= posted
+    assert value(text, "negation_api_batch_rows_sum") > 0
+    assert value(text, "negation_api_batch_tokens_sum") > 0
+    assert value(text, "negation_api_model_info", precision="fp32") == 1
+
+
+def test_what_clients_send_is_in_no_label(server):
+    server.get(f"/{CANARY}")
+    server.post(CANARY.encode())
+    server.request(CANARY.upper(), "/predict", None, {})
+    text = scrape(server)
+    assert CANARY not in text.lower()
+    assert value(text, "negation_api_requests_total", route="none", status="404") >= 1
+
+
+def test_a_server_that_ends_leaves_no_files(toy_model):
+    with Server(model=toy_model, env={"WEB_CONCURRENCY": "1"}) as server:
+        (worker,) = server.workers()
+        server.post({"sentence": "x"})
+        (directory,) = {file.parent for file in files(worker)}
+    assert not directory.exists()
+
+
+def test_they_can_have_a_port_of_their_own(toy_model):
+    port, own = free_port(), free_port()
+    env = {
+        "WEB_CONCURRENCY": "1",
+        "METRICS_PORT": str(own),
+        "API_KEYS_SHA256": "a" * 64,
+    }
+    args = ("--bind", f"127.0.0.1:{own}")
+    with Server(model=toy_model, env=env, args=args, port=port) as server:
+        assert server.get("/metrics").status == 401
+        assert server.post({"sentence": "x"}).status == 401
+        server.port = own
+        assert value(scrape(server), "negation_api_requests_total", status="401") == 2
+        assert server.get("/health").status == 200
+        assert server.post({"sentence": "x"}).status == 404
+        server.port = port
+
+
+@pytest.mark.parametrize(
+    "error, status, name",
+    [
+        (QueueFull(3), 429, "negation_api_rejected_total"),
+        (DeadlinePassed(), 504, "negation_api_deadline_passed_total"),
+    ],
+)
+def test_refusals_are_counted(app, error, status, name):
+    class Full:
+        def classify(self, *args):
+            raise error
+
+    batcher, app.extensions["batcher"] = app.extensions["batcher"], Full()
+    before = value(metrics.collect(), name)
+    reply = app.test_client().post("/predict", json={"sentence": "x"})
+    app.extensions["batcher"] = batcher
+    assert reply.status_code == status
+    assert value(metrics.collect(), name) == before + 1
+
+
+def test_the_dashboard_asks_for_metrics_that_exist():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    asked = {
+        name
+        for panel in panels
+        for target in panel["targets"]
+        for name in re.findall(r"negation_api_\w+", target["expr"])
+    }
+    exist = set()
+    for metric in vars(metrics).values():
+        if isinstance(metric, (Counter, Gauge, Histogram)):
+            (family,) = metric.describe()
+            ends = {Counter: ["_total"], Gauge: [""]}
+            histogram = ["_bucket", "_sum", "_count"]
+            exist |= {family.name + end for end in ends.get(type(metric), histogram)}
+    assert len(asked) >= 8
+    assert asked <= exist
