@@ -1,0 +1,13 @@
+"""Container health check: exits with 0 when /health answers 200."""
+
+import http.client
+import os
+import sys
+
+port = int(os.environ.get("PORT") or 8000)
+connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
+try:
+    connection.request("GET", "/health")
+    sys.exit(connection.getresponse().status != 200)
+except OSError as error:
+    sys.exit(f"no answer: {type(error).__name__}")
