@@ -55,6 +55,7 @@ test: $(VENV)/.dev  ## All tests that need Python packages only.
 
 test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, root).
 	scripts/install-system.sh
+	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
 .PHONY: help install run model train report bench openapi format lint test \

@@ -26,7 +26,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 CONTAINER = "negation-api"
 SERVICE = "negation-api"
 POLL_SECONDS = 10
-UPDATE_SECONDS = 30 * 60  # three failed starts of a task trip the circuit breaker before
+UPDATE_SECONDS = (
+    30 * 60
+)  # three failed starts of a task trip the circuit breaker before
 SMOKE_SECONDS = 5 * 60
 BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -15,8 +15,9 @@ from negation_api.settings import SettingError, Settings
 COMMANDS = {
     "model": "fetch a model from the hub",
     "evaluate": "measure a model on labelled data",
+    "predict": "answer the rows of a file",
 }
-MODULES = {"model": "hub"}
+MODULES = {"model": "hub", "predict": "bulk"}
 USAGE_ERROR = 2  # argparse's own code
 
 

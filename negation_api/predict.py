@@ -58,12 +58,12 @@ def _encode(query: Query, classifier, max_tokens: int) -> list[list[list[int]]]:
         sentences = document.sentences()
         g.stopwatch.lap("context")
         try:
-            for row in _encode_sentences(document, sentences, classifier):
+            for row in encode_sentences(document, sentences, classifier):
                 rows[-1].append(row)
                 num_tokens += len(row)
                 if num_tokens > max_tokens:
                     _refuse_tokens(query.form, max_tokens, num_tokens)
-        except _TooLong as error:
+        except TooLong as error:
             if query.form != "documents":
                 raise
             query.documents[index] = Refused(document.id, error.messages)
@@ -72,18 +72,22 @@ def _encode(query: Query, classifier, max_tokens: int) -> list[list[list[int]]]:
     return rows
 
 
-class _TooLong(ValidationError):
+class TooLong(ValidationError):
     """One document holds an entity or a sentence that does not fit the model."""
 
 
-def _encode_sentences(document: Document, sentences, classifier) -> Iterator[list[int]]:
+def encode_sentences(document: Document, sentences, classifier) -> Iterator[list[int]]:
+    """Give the token ids of each of *sentences*, which are *document*'s.
+
+    :raises TooLong: with the place in the document.
+    """
     for index, sentence in enumerate(sentences):
         try:
             yield classifier.encode(sentence, document.marked)
         except (EntityTooLong, SentenceTooLong) as error:
             if document.entities is None:
-                raise _TooLong({"sentence": [str(error)]}) from None
-            raise _TooLong({"entities": {index: {"end": [str(error)]}}}) from None
+                raise TooLong({"sentence": [str(error)]}) from None
+            raise TooLong({"entities": {index: {"end": [str(error)]}}}) from None
 
 
 def _refuse_tokens(form: str, allowed: int, given: int) -> None:

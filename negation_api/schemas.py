@@ -33,18 +33,26 @@ class StrictJSON(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs):
-        try:
-            text = s.decode() if isinstance(s, bytes) else s
-            return json.loads(text, parse_constant=_refuse_constant)
-        except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
-            raise BadJSON(f"Not JSON at {place}.") from None
-        except UnicodeDecodeError as error:
-            raise BadJSON(f"Not UTF-8 at byte {error.start}.") from None
-        except RecursionError:
-            raise BadJSON("Nested too deeply.") from None
-        except ValueError:
-            raise BadJSON("A number is too long.") from None
+        return load_json(s)
+
+
+def load_json(s: str | bytes):
+    """Read JSON by the RFC, for the service and for files alike.
+
+    :raises BadJSON: for anything else.
+    """
+    try:
+        text = s.decode() if isinstance(s, bytes) else s
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise BadJSON(f"Not JSON at {place}.") from None
+    except UnicodeDecodeError as error:
+        raise BadJSON(f"Not UTF-8 at byte {error.start}.") from None
+    except RecursionError:
+        raise BadJSON("Nested too deeply.") from None
+    except ValueError:
+        raise BadJSON("A number is too long.") from None
 
 
 def _refuse_constant(name: str):

@@ -48,7 +48,7 @@ class FakeECS:
         }
 
     def describe_services(self, cluster, services):
-        if self.updates and self.states:
+        if self.deployments[0]["rolloutState"] == "IN_PROGRESS" and self.states:
             self._step(self.states.pop(0))
         service = {
             "status": "ACTIVE",

@@ -86,7 +86,7 @@ def test_prod_comes_after_dev():
     name = "update-prod"
     while name:
         order.append(name)
-        (name, *_) = jobs[name].get("requires", [None])
+        name, *_ = jobs[name].get("requires", [None])
     assert order[::-1] == [
         "lint",
         "approve-push",
@@ -126,7 +126,7 @@ def test_a_revision_is_registered_once_and_carried():
 def test_prod_runs_what_dev_ran():
     building = [job for job in CONFIG["jobs"] if "docker push" in steps(job)]
     assert building == ["push"]
-    assert '$(cat deploy/image)' in steps("register")
+    assert "$(cat deploy/image)" in steps("register")
 
 
 def test_images_are_tagged_with_the_whole_commit_and_named_by_digest():

@@ -1,0 +1,438 @@
+"""Answer the rows of a file: ``python -m negation_api predict in.jsonl -o out.jsonl``.
+
+    read -> blocks -> worker processes (one thread each) -> parts -> joined output
+
+Blocks are cut alike in every run, and a part is named by its number and a digest of
+all that it depends on: the block's rows, the model and the options. So a part that
+is there under its name is the one that would be computed again, and to resume is to
+compute what is missing. A part appears whole (written aside, synced, renamed); so do
+the output and the rejects, which are joined from the parts at the end.
+
+exit  meaning
+0     done: every row is answered
+1     not done, though the cause may pass (a worker was killed, the disk is full);
+      the same command goes on where this one stopped
+2     cannot be done: an option, a setting, the model or the file itself
+3     done, and some rows are in the rejects file
+130   interrupted; the same command goes on
+"""
+
+import argparse
+import fcntl
+import gc
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from negation_api import __version__
+from negation_api.offline import Answered, Scorer
+from negation_api.schemas import dump_model
+from negation_api.settings import Settings, available_cpus
+from negation_api.tables import FORMATS, InputError, Sink, dump, format_of, read
+
+DONE, NOT_DONE, CANNOT, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
+BLOCK_ROWS = 512  # what is sorted by length together, and lost by a kill
+BLOCK_BYTES = 2 * 1024 * 1024
+BLOCKS_A_WORKER = 2  # one being computed, one ready
+ORPHAN_CHECK_SECONDS = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "exit" + __doc__.partition("\nexit")[2]
+    add = parser.add_argument
+    add("input", help="file of notes; - is standard input")
+    add("-o", "--output", default="-", help="file of predictions; - is standard output")
+    add("--from", dest="format_in", choices=FORMATS, help="format, if not the suffix's")
+    add("--to", dest="format_out", choices=FORMATS, help="format, if not the suffix's")
+    add("--rows", choices=("note", "entity"), default="note", help="what a row holds")
+    add("--flat", action="store_true", help="give a row for each entity")
+    add("--rejects", help="file of refused rows; default: OUTPUT.rejects.jsonl")
+    add("--workers", type=int, default=0, help="processes; default: one a CPU")
+    add("--overwrite", action="store_true", help="replace an output that is there")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done: the options with their defaults filled in."""
+
+    input: str
+    output: str
+    rejects: str | None  # None: standard error
+    format_in: str
+    format_out: str
+    one_entity: bool
+    flat: bool
+    workers: int
+    overwrite: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "Job":
+        streams = args.output == "-"
+        one_entity = args.rows == "entity"
+        job = cls(
+            args.input,
+            args.output,
+            args.rejects or (None if streams else f"{args.output}.rejects.jsonl"),
+            format_of(args.input, args.format_in),
+            format_of(args.output, args.format_out),
+            one_entity,
+            args.flat or one_entity,
+            args.workers or available_cpus(),
+            args.overwrite,
+        )
+        if job.input == "-" and job.format_in == "parquet":
+            raise InputError("Parquet cannot be read from standard input")
+        if job.workers < 1:
+            raise InputError("--workers must be at least 1")
+        return job
+
+
+def main(args: argparse.Namespace, settings: Settings) -> int:
+    """Run the command; see the module for the exit codes."""
+    # Imported late because --help need not wait for torch.
+    from negation_api.model import load_classifier
+
+    try:
+        job = Job.of(args)
+        classifier = load_classifier(settings)
+        return run(job, settings, classifier)
+    except InputError as error:
+        return _fail(CANNOT, str(error))
+    except BrokenProcessPool:
+        return _fail(NOT_DONE, "a worker process was killed; run the same again")
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, "interrupted; the same command goes on")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_DONE
+    except OSError as error:
+        code = CANNOT if isinstance(error, FileNotFoundError) else NOT_DONE
+        return _fail(code, f"{error.filename or 'output'}: {error.strerror}")
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"negation_api: {message}", file=sys.stderr)
+    return code
+
+
+def run(job: Job, settings: Settings, classifier) -> int:
+    """Do *job* with *classifier*, which the worker processes inherit."""
+    started, counts = time.monotonic(), Counts()
+    seed = _seed(job, settings, classifier)
+    with ExitStack() as stack:
+        source, size = stack.enter_context(_open_input(job.input))
+        store = stack.enter_context(_open_store(job, classifier))
+        bar = stack.enter_context(_bar(size))
+        # Forked before anything else starts a thread; see ``load_classifier``.
+        pool = stack.enter_context(_pool(job, Scorer(classifier, settings)))
+        rows = read(job.format_in, source, job.one_entity, settings.max_body_bytes)
+        for name, part, position in _compute(rows, seed, pool, store, job, source):
+            counts.add(part)
+            store.put(name, part)
+            if size:
+                bar.update(min(position, size) - bar.n)
+            bar.set_postfix_str(
+                f"{counts.rows} rows, {counts.rate(started)} entities/s"
+            )
+        store.finish()
+    seconds = round(time.monotonic() - started, 1)
+    summary = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
+    print(json.dumps(summary), file=sys.stderr)
+    return DONE_WITH_REJECTS if counts.rejected else DONE
+
+
+@dataclass
+class Counts:
+    """What went through, for the summary."""
+
+    rows: int = 0
+    entities: int = 0
+    rejected: int = 0
+    resumed: int = 0  # rows that an earlier run had done
+
+    def add(self, part: "Part") -> None:
+        self.rows += part.rows
+        self.entities += part.entities
+        self.rejected += part.rejected
+        self.resumed += part.rows if part.kept else 0
+        self._kept = getattr(self, "_kept", 0) + (part.entities if part.kept else 0)
+
+    def rate(self, started: float) -> int:
+        """Give the entities that this run did in a second."""
+        return round((self.entities - self._kept) / (time.monotonic() - started))
+
+
+# --- blocks -------------------------------------------------------------------
+
+
+def _seed(job: Job, settings: Settings, classifier) -> bytes:
+    """Give everything but its rows that a part depends on."""
+    limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
+    options = (job.format_out, job.one_entity, job.flat, settings.batch_tokens)
+    model = tuple(dump_model(classifier).values())
+    return repr((__version__, BLOCK_ROWS, BLOCK_BYTES, limits, options, model)).encode()
+
+
+def blocks(rows: Iterable) -> Iterator[list]:
+    """Cut *rows* into lists of ``BLOCK_ROWS`` or about ``BLOCK_BYTES``."""
+    block, size = [], 0
+    for row in rows:
+        block.append(row)
+        size += _size(row[1])
+        if len(block) == BLOCK_ROWS or size >= BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _size(body) -> int:
+    """Estimate the bytes of a row."""
+    if isinstance(body, dict):
+        texts = (v for v in body.values() if isinstance(v, str))
+        entities = body.get("entities")
+        return sum(map(len, texts)) + 100 * (
+            len(entities) if isinstance(entities, list) else 0
+        )
+    return len(body) if isinstance(body, bytes) else 0
+
+
+def _name(number: int, seed: bytes, block: list) -> str:
+    digest = hashlib.blake2b(seed, digest_size=16)
+    for row in block:
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return f"{number:08d}-{digest.hexdigest()}"
+
+
+def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple]:
+    """Give ``(name, part, position in source)`` for each block, in order."""
+    pending = deque()
+    for number, block in enumerate(blocks(rows)):
+        name, position = _name(number, seed, block), _position(source)
+        part = store.get(name)
+        if part is None:
+            work = (job.format_out, job.flat, block)
+            pending.append((name, pool.submit(_score, *work), position))
+        else:
+            pending.append((name, part, position))
+        while len(pending) > BLOCKS_A_WORKER * job.workers:
+            yield _take(pending)
+    while pending:
+        yield _take(pending)
+
+
+def _take(pending: deque) -> tuple:
+    name, work, position = pending.popleft()
+    return name, work if isinstance(work, Part) else work.result(), position
+
+
+def _position(source) -> int:
+    try:
+        return source.tell()
+    except OSError:
+        return 0
+
+
+# --- worker processes ---------------------------------------------------------
+
+_scorer: Scorer | None = None  # inherited through the fork, never pickled
+
+
+@contextmanager
+def _pool(job: Job, scorer: Scorer):
+    """Fork the workers; what they have not begun is dropped when something fails."""
+    gc.collect()
+    gc.freeze()  # pages that the collector does not touch stay shared
+    pool = ProcessPoolExecutor(
+        job.workers, get_context("fork"), _begin, (scorer, os.getpid())
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        gc.unfreeze()
+
+
+def _begin(scorer: Scorer, parent: int) -> None:
+    global _scorer
+    _scorer = scorer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to deal with
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent was killed: nobody waits for its result."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_SECONDS)
+    os._exit(NOT_DONE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answers to a block, and its rejects, both encoded."""
+
+    rows: int
+    entities: int
+    rejected: int
+    answers: bytes
+    rejects: bytes
+    kept: bool = False  # from an earlier run
+
+
+def _score(format: str, flat: bool, block: list) -> Part:
+    lines = [line for line, _ in block]
+    results = list(zip(lines, _scorer.score([body for _, body in block])))
+    answered = [(n, r) for n, r in results if isinstance(r, Answered)]
+    refused = [(n, r) for n, r in results if not isinstance(r, Answered)]
+    return Part(
+        len(block),
+        sum(len(answer.predictions) for _, answer in answered),
+        len(refused),
+        dump(format, answered, flat),
+        b"".join(_reject(line, result) for line, result in refused),
+    )
+
+
+def _reject(line: int, result) -> bytes:
+    named = {} if result.id is None else {"id": result.id}
+    row = {"line": line, **named, "errors": result.errors}
+    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
+# --- where parts go -----------------------------------------------------------
+
+
+class Stream:
+    """Standard output: parts are written as they come, and cannot be resumed."""
+
+    def __init__(self, sink: Sink, rejects):
+        self._sink, self._rejects = sink, rejects
+
+    def get(self, name: str) -> None:
+        return None
+
+    def put(self, name: str, part: Part) -> None:
+        self._sink.add(part.answers)
+        self._rejects.write(part.rejects)
+
+    def finish(self) -> None:
+        self._sink.close()
+        self._rejects.flush()
+
+
+class Parts:
+    """A directory of parts beside the output; joined at the end."""
+
+    def __init__(self, directory: Path, job: Job, classifier):
+        self._directory, self._job, self._classifier = directory, job, classifier
+        self._names: list[str] = []
+
+    def get(self, name: str) -> Part | None:
+        """Give a part that an earlier run finished."""
+        try:
+            data = (self._directory / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        head, _, body = data.partition(b"\n")
+        head = json.loads(head)
+        cut = head.pop("answer_bytes")
+        return Part(**head, answers=body[:cut], rejects=body[cut:], kept=True)
+
+    def put(self, name: str, part: Part) -> None:
+        self._names.append(name)
+        if part.kept:
+            return
+        head = {k: getattr(part, k) for k in ("rows", "entities", "rejected")}
+        head = json.dumps({**head, "answer_bytes": len(part.answers)}).encode()
+        with _appears_whole(self._directory / name) as file:
+            file.write(b"\n".join((head, part.answers)) + part.rejects)
+
+    def finish(self) -> None:
+        """Join the parts of this run, and drop them and any other."""
+        with _appears_whole(Path(self._job.rejects)) as file:
+            for name in self._names:
+                file.write(self.get(name).rejects)
+        with _appears_whole(Path(self._job.output)) as file:
+            sink = Sink(self._job.format_out, file, self._job.flat, self._classifier)
+            for name in self._names:
+                sink.add(self.get(name).answers)
+            sink.close()
+        shutil.rmtree(self._directory)
+
+
+@contextmanager
+def _appears_whole(path: Path):
+    """Open a file that is at *path* only when all of it is on the disk."""
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _open_store(job: Job, classifier):
+    if job.output == "-":
+        with ExitStack() as stack:
+            rejects = sys.stderr.buffer
+            if job.rejects:
+                rejects = stack.enter_context(open(job.rejects, "wb"))
+            sink = Sink(job.format_out, sys.stdout.buffer, job.flat, classifier)
+            yield Stream(sink, rejects)
+        return
+    directory = Path(job.output + ".parts")
+    if Path(job.output).exists() and not directory.exists() and not job.overwrite:
+        raise InputError(f"{job.output}: is there already; --overwrite replaces it")
+    directory.mkdir(exist_ok=True)
+    # A POSIX lock, because flock's would be shared with the workers, which may
+    # outlive a killed parent for a moment.
+    with (directory / "lock").open("wb") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{directory}: another run is writing there") from None
+        yield Parts(directory, job, classifier)
+
+
+@contextmanager
+def _open_input(path: str):
+    """Give the file and its size in bytes; None where that is not known."""
+    if path == "-":
+        yield sys.stdin.buffer, None
+        return
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        yield file, size if file.seekable() else None
+
+
+def _bar(size: int | None) -> tqdm:
+    """A bar of bytes read; quiet where standard error is no terminal."""
+    tqdm.monitor_interval = 0  # its thread would not survive the workers' fork
+    return tqdm(total=size, unit="B", unit_scale=True, disable=None, file=sys.stderr)

@@ -1,0 +1,300 @@
+"""Files of notes in, files of predictions out: JSONL, CSV and Parquet.
+
+A reader gives ``(line, body)`` one by one; *body* is what ``offline.Scorer`` takes.
+An encoder turns the answers to a block into bytes, and a sink puts blocks one after
+the other into a file. Nothing here holds more than a block.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from marshmallow import ValidationError
+
+from negation_api.offline import Answered, note_of_entity
+from negation_api.schemas import BadJSON, dump_model, load_json
+
+FORMATS = ("jsonl", "csv", "parquet")
+NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
+ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit")
+OUT_COLUMNS = ("line", "id", "marked", "predictions", "label", "score", "scores")
+FLAT_COLUMNS = ("line", "id", "entity_id", "start", "end", "label", "score")
+# A quote that is never closed takes in all that follows: it must end somewhere.
+MAX_CELL_CHARS = 64 * 1024 * 1024
+PARQUET_BATCH_ROWS = 256
+
+
+class InputError(ValueError):
+    """A file cannot be read at all; the message is one line."""
+
+
+def import_pyarrow():
+    """Import pyarrow, which only Parquet needs.
+
+    :raises InputError: when it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(
+            "Parquet needs pyarrow: pip install -r requirements-bulk.txt"
+        ) from None
+    return pyarrow
+
+
+# --- in -----------------------------------------------------------------------
+
+
+def read(format: str, file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
+    """Give ``(line, body)`` for each row of *file*.
+
+    *line* is the line on which the row begins, or in Parquet its number; both from 1.
+
+    :param one_entity: whether a row holds one entity, rather than a note.
+    :param max_bytes: longest line of JSONL that is held in memory.
+    :raises InputError: when there is no going on.
+    """
+    if format == "jsonl":
+        return _read_jsonl(file, one_entity, max_bytes)
+    columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
+    rows = (_read_csv if format == "csv" else _read_parquet)(file, columns)
+    return ((line, _reshape(row, one_entity)) for line, row in rows)
+
+
+def _reshape(row, one_entity: bool):
+    return note_of_entity(row) if one_entity and isinstance(row, dict) else row
+
+
+def _read_jsonl(file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
+    line = 0
+    # Two more than is allowed, for the line's end.
+    while piece := file.readline(max_bytes + 2):
+        line += 1
+        size = len(piece.rstrip(b"\r\n"))
+        while not piece.endswith(b"\n"):
+            more = file.readline(max_bytes)
+            if not more:
+                break
+            size += len(more.rstrip(b"\r\n"))
+            piece = more
+        if size > max_bytes:
+            detail = f"At most {max_bytes} bytes are read; given {size}."
+            yield line, ValidationError(detail)
+        elif line == 1:
+            yield from _jsonl_row(line, piece.removeprefix(b"\xef\xbb\xbf"), one_entity)
+        else:
+            yield from _jsonl_row(line, piece, one_entity)
+
+
+def _jsonl_row(line: int, piece: bytes, one_entity: bool) -> Iterator:
+    """Give the row of a line, if there is one: blank lines are passed over."""
+    piece = piece.strip()
+    if not piece:
+        return
+    if not one_entity:
+        yield line, piece  # read by the worker, in parallel
+        return
+    try:
+        yield line, _reshape(load_json(piece), True)
+    except BadJSON as error:
+        yield line, error
+
+
+def _read_csv(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
+    csv.field_size_limit(MAX_CELL_CHARS)
+    # Bytes that are no UTF-8 become halves of surrogate pairs, which the schemas
+    # refuse in the row where they stand.
+    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    rows = csv.reader(text, strict=True)
+    header, line = None, 1
+    try:
+        for cells in rows:
+            if header is None:
+                header = _check_header(cells, columns)
+            elif cells:
+                yield line, _csv_row(header, cells, columns)
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"line {line}: not CSV ({error})") from None
+    finally:
+        text.detach()  # or it would close the file, which is not its own
+
+
+def _check_header(cells: list[str], columns: tuple[str, ...]) -> list[str]:
+    if len(set(cells)) < len(cells):
+        raise InputError("line 1: two columns have the same name")
+    if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
+        raise InputError(f"line 1: no column text; read are: {', '.join(columns)}")
+    return cells
+
+
+def _csv_row(header: list[str], cells: list[str], columns: tuple[str, ...]):
+    if len(cells) != len(header):
+        return ValidationError(f"Must have {len(header)} cells; given {len(cells)}.")
+    row = {k: v for k, v in zip(header, cells) if v != "" and k in columns}
+    try:
+        if "entities" in row:
+            row["entities"] = load_json(row["entities"])
+    except BadJSON as error:
+        return ValidationError({"entities": [str(error)]})
+    return {k: _number(v) if k in ("start", "end") else v for k, v in row.items()}
+
+
+def _number(cell: str) -> int | str:
+    """Read a whole number; leave anything else to the schemas' refusal."""
+    digits = cell.strip()
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else cell
+
+
+def _read_parquet(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
+    pyarrow = import_pyarrow()
+    try:
+        source = pyarrow.parquet.ParquetFile(file)
+        names = [name for name in source.schema_arrow.names if name in columns]
+        _check_header(names, columns)
+        line = 0
+        for batch in source.iter_batches(PARQUET_BATCH_ROWS, columns=names):
+            for row in batch.to_pylist():
+                line += 1
+                yield line, without_nulls(row)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"not Parquet ({type(error).__name__})") from None
+
+
+def without_nulls(row: dict) -> dict:
+    """Leave out what is null, in the entities too: columns are always there."""
+    row = {key: value for key, value in row.items() if value is not None}
+    if isinstance(row.get("entities"), list):
+        row["entities"] = [
+            (
+                {k: v for k, v in entity.items() if v is not None}
+                if isinstance(entity, dict)
+                else entity
+            )
+            for entity in row["entities"]
+        ]
+    return row
+
+
+# --- out ----------------------------------------------------------------------
+
+
+def dump(format: str, answers: Iterable[tuple[int, Answered]], flat: bool) -> bytes:
+    """Encode the answers to a block.
+
+    :param flat: one row for each entity rather than for each note.
+    """
+    rows = [
+        {"line": line, **row}
+        for line, answer in answers
+        for row in (answer.rows() if flat else [answer.dump()])
+    ]
+    if format == "jsonl":
+        return b"".join(_json(_present(row) if flat else row) for row in rows)
+    if format == "csv":
+        return _dump_csv(rows, flat)
+    return _dump_parquet(rows, flat)
+
+
+def _present(row: dict) -> dict:
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _json(value) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def columns_out(flat: bool, labels: Iterable[str]) -> list[str]:
+    """Give the names of the columns of CSV and Parquet."""
+    return [*FLAT_COLUMNS, *labels] if flat else list(OUT_COLUMNS)
+
+
+def _dump_csv(rows: list[dict], flat: bool) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    for row in rows:
+        if not flat:
+            row = {key: row.get(key) for key in OUT_COLUMNS}
+            for key in ("predictions", "scores"):
+                row[key] = row[key] and json.dumps(row[key], ensure_ascii=False)
+            if row["predictions"] is not None:
+                row["predictions"] = row["predictions"] or "[]"
+        writer.writerow(row.values())
+    return text.getvalue().encode()
+
+
+def _parquet_schema(flat: bool):
+    pa = import_pyarrow()
+    labels = ("PRESENT", "ABSENT", "POSSIBLE")
+    score = [("label", pa.string()), ("score", pa.float64())]
+    if flat:
+        ids = [("id", pa.string()), ("entity_id", pa.string())]
+        place = [("start", pa.int64()), ("end", pa.int64())]
+        scores = [(label, pa.float64()) for label in labels]
+        return pa.schema([("line", pa.int64()), *ids, *place, *score, *scores])
+    scores = ("scores", pa.struct([(label, pa.float64()) for label in labels]))
+    place = [("id", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
+    predictions = pa.list_(pa.struct([*place, *score, scores]))
+    first = [("line", pa.int64()), ("id", pa.string()), ("marked", pa.bool_())]
+    return pa.schema([*first, ("predictions", predictions), *score, scores])
+
+
+def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
+    pa = import_pyarrow()
+    for row in rows:
+        # A column has one type, and an id may be a string or an integer.
+        for holder in (row, *row.get("predictions", ())):
+            for key in ("id", "entity_id"):
+                if holder.get(key) is not None:
+                    holder[key] = str(holder[key])
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist(rows, schema=_parquet_schema(flat))
+    pa.parquet.write_table(table, sink)
+    return sink.getvalue()
+
+
+class Sink:
+    """Puts encoded blocks one after the other into *file*."""
+
+    def __init__(self, format: str, file: BinaryIO, flat: bool, classifier):
+        self._file = file
+        self._writer = None
+        if format == "csv":
+            header = columns_out(flat, classifier.labels)
+            file.write((",".join(header) + "\r\n").encode())
+        if format == "parquet":
+            pa = import_pyarrow()
+            model = {"negation_api.model": json.dumps(dump_model(classifier))}
+            schema = _parquet_schema(flat).with_metadata(model)
+            self._writer = pa.parquet.ParquetWriter(file, schema)
+
+    def add(self, block: bytes) -> None:
+        """Append what ``dump`` gave for the next block."""
+        if self._writer is None:
+            self._file.write(block)
+            return
+        pa = import_pyarrow()
+        table = pa.parquet.read_table(io.BytesIO(block))
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def close(self) -> None:
+        """Write what belongs at the end; the file itself stays open."""
+        if self._writer is not None:
+            self._writer.close()
+        self._file.flush()
+
+
+def format_of(path: str, given: str | None) -> str:
+    """Tell a file's format by its suffix, unless it is *given*.
+
+    :raises InputError: when neither says.
+    """
+    suffix = path.rpartition(".")[2].lower()
+    found = given or ("jsonl" if path == "-" else suffix)
+    found = {"ndjson": "jsonl", "pq": "parquet"}.get(found, found)
+    if found not in FORMATS:
+        raise InputError(f"{path}: its format is none of {', '.join(FORMATS)}")
+    return found
