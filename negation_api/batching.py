@@ -74,7 +74,8 @@ class Job:
 
     def __init__(self, num_rows: int, deadline: float):
         self.results: list[Prediction | None] = [None] * num_rows
-        self.deadline = deadline  # time.monotonic()
+        self.deadline = deadline  # by time.monotonic
+        self.began: float | None = None  # its first batch; by time.monotonic
         self.due = 0.0  # virtual start time of the row that is entered next
         self.in_queue = 0  # tokens entered and not yet computed
         self.left = num_rows  # rows not yet computed
@@ -151,6 +152,7 @@ class Batcher:
         rows: Sequence[Sequence[int]],
         deadline: float,
         is_gone: Callable[[], bool] = lambda: False,
+        on_begun: Callable[[float], None] = lambda when: None,
     ) -> list[Prediction]:
         """Classify *rows*, in their order, together with those of other requests.
 
@@ -158,6 +160,7 @@ class Batcher:
 
         :param deadline: on the clock of ``time.monotonic``.
         :param is_gone: tells whether the client has hung up; asked now and then.
+        :param on_begun: told at the end when the first batch began, on the same clock.
         :raises QueueFull: at once, when there is no room.
         :raises DeadlinePassed, ClientGone, BatchFailed: see there.
         """
@@ -173,6 +176,7 @@ class Batcher:
                 self._wait(job, is_gone)
         finally:
             self._leave(job)
+        on_begun(job.began)
         return job.results
 
     def retry_after(self) -> int:
@@ -298,6 +302,8 @@ class Batcher:
             if batch:
                 self._last_batch = time.monotonic()
                 me.work = self._last_batch, batch
+                for row in batch:
+                    row.job.began = row.job.began or self._last_batch
         return batch
 
     def _take(self) -> list[Row]:

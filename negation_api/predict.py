@@ -3,6 +3,7 @@
 import select
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from flask import Blueprint, current_app, g, request
 from marshmallow import ValidationError
@@ -36,9 +37,11 @@ def predict():
     rows = _encode(query, classifier, settings.max_request_tokens)
     flat = [row for document in rows for row in document]
     g.rows, g.tokens = len(flat), sum(map(len, flat))
-    predictions = batcher.classify(flat, deadline, _hung_up(request.environ))
+    waited = partial(g.stopwatch.lap, "queue")
+    gone = _hung_up(request.environ)
+    predictions = batcher.classify(flat, deadline, gone, waited)
     g.labels = [prediction.label for prediction in predictions]
-    g.stopwatch.lap("model")
+    g.stopwatch.lap("forward")
     reply = _dump(query, rows, iter(predictions))
     g.stopwatch.lap("dump")
     time_ms = round(1000 * g.stopwatch.total(), 3)

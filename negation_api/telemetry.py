@@ -28,11 +28,14 @@ class Stopwatch:
         self.started = self._last = time.monotonic()
         self.laps: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
-        """Book the time since the last lap on *stage*."""
-        now = time.monotonic()
-        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
-        self._last = now
+    def lap(self, stage: str, until: float | None = None) -> None:
+        """Book the time since the last lap on *stage*.
+
+        :param until: when the lap ended, by ``time.monotonic``; now if not given.
+        """
+        until = time.monotonic() if until is None else until
+        self.laps[stage] = self.laps.get(stage, 0.0) + until - self._last
+        self._last = until
 
     def total(self) -> float:
         """Seconds since the start."""

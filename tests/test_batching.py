@@ -270,3 +270,15 @@ def test_it_rests_once_after_work(model):
     batcher.classify([[1]], time.monotonic() + SOON)
     assert rests.acquire(timeout=SOON)
     batcher.stop()
+
+
+def test_a_request_is_told_when_its_first_batch_began(model, make, clients):
+    batcher, begun = make(), []
+    held = hold(model, batcher, clients)
+    waiting = clients.submit(ask, batcher, [[1], [2] * 60], on_begun=begun.append)
+    wait_for(batcher, 2)
+    released = time.monotonic()
+    model.gate.set()
+    waiting.result(SOON)
+    held.result(SOON)
+    assert released <= begun[0] <= time.monotonic()
