@@ -1,12 +1,13 @@
-"""What people deploy: the same model behind three other servers.
+"""What people deploy: the same model behind four other servers.
 
-    python bench/peers.py pipeline|litserve|mosec MODEL PRECISION PORT
+    python bench/peers.py pipeline|litserve|mosec|bentoml MODEL PRECISION PORT
 
 Each answers ``POST /predict`` (mosec: ``/inference``) with label and score.
 
 - pipeline: FastAPI and uvicorn, transformers' pipeline with its defaults.
 - litserve: https://lightning.ai/docs/litserve, dynamic batching, a worker a core.
 - mosec: https://mosecorg.github.io/mosec, dynamic batching, a worker a core.
+- bentoml: https://docs.bentoml.com, adaptive batching, a worker a core.
 """
 
 import os
@@ -94,6 +95,15 @@ def mosec(model: str, precision: str, port: int) -> None:
     app.run()
 
 
+def bentoml(model: str, precision: str, port: int) -> None:
+    """A worker a core, batches that its dispatcher sizes as it learns."""
+    os.environ |= {"BENCH_MODEL": model, "BENCH_PRECISION": precision}
+    command = [sys.executable, "-m", "bentoml", "serve", "bento_service:Service"]
+    os.execv(sys.executable, [*command, "--port", str(port)])
+
+
 if __name__ == "__main__":
-    servers = {"pipeline": pipeline, "litserve": litserve, "mosec": mosec}
-    servers[sys.argv[1]](sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    servers = (pipeline, litserve, mosec, bentoml)
+    {server.__name__: server for server in servers}[sys.argv[1]](
+        sys.argv[2], sys.argv[3], int(sys.argv[4])
+    )

@@ -1,11 +1,11 @@
-"""Tables and picture of a run: ``python bench/report.py RESULTS.json PICTURE``."""
+"""Tables and picture of a run: ``python bench/report.py RESULTS.json [PICTURE]``."""
 
 import json
 import sys
 from pathlib import Path
 
 NAMES = {"base": "BERT-base", "embedded": "embedded"}
-PEERS = ("pipeline", "litserve", "mosec")
+PEERS = ("pipeline", "litserve", "mosec", "bentoml")
 
 
 def tables(found: dict) -> str:
@@ -25,9 +25,13 @@ def section(run: dict) -> str:
         lines += [
             f"Bound: {bound['rate']:.0f} sentences a second (batches of"
             f" {best['tokens']} padded tokens, {best['way']}); a lone sentence"
-            f" {bound['lone_ms']:.1f} ms.",
+            f" {bound['lone_ms']:.1f} ms. That is {bound['gflops']:.0f} GFLOP/s in the"
+            " linear layers, of"
+            f" {bound['peak_gflops']:.0f} that a large product reaches.",
             "",
         ]
+    if "shapes" in run:
+        return "\n".join([*lines, *shape_table(run["shapes"])])
     lines += client_table(run, bound)
     ours = run.get("ours", {})
     if ours.get("notes"):
@@ -66,8 +70,25 @@ def note_table(ours: dict, bound: dict | None) -> list[str]:
         "",
         f"Four clients: p99 {quiet['p99']:.0f} ms alone, {busy['p99']:.0f} ms beside a"
         " note of 1,000 entities.",
-        f"Server-Timing of one sentence, ms: `{ours['timing']}`.",
+        f"Start to first answer: {ours['start_seconds']:.1f} s. Where the time of one"
+        " sentence's request goes, median ms: "
+        + ", ".join(f"{k} {v:.2f}" for k, v in ours["timing"].items())
+        + ".",
     ]
+    return lines
+
+
+def shape_table(shapes: dict) -> list[str]:
+    """Rates by workers and inference threads."""
+    lines = ["| workers x threads | 32 clients: sentences/s | p99 ms | one note:"]
+    lines[0] += " entities/s | memory MB |"
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for shape, found in shapes.items():
+        many, one = found["clients"], found["note"]
+        lines.append(
+            f"| {shape.replace('x', ' x ')} | {many['rate']:.0f} | {many['p99']:.0f}"
+            f" | {one['rate']:.0f} | {found['memory_mb']:.0f} |"
+        )
     return lines
 
 
@@ -88,7 +109,7 @@ def draw(found: dict, output: Path) -> None:
         squeeze=False,
     )
     for run, axes in zip(runs, panels[0]):
-        for name, marker in zip(("ours", *PEERS), "osv^"):
+        for name, marker in zip(("ours", *PEERS), "osv^D"):
             loads = run.get(name, {}).get("clients", {}).values()
             x, y = [load["rate"] for load in loads], [load["p50"] for load in loads]
             axes.plot(
@@ -106,4 +127,5 @@ def draw(found: dict, output: Path) -> None:
 if __name__ == "__main__":
     results = json.loads(Path(sys.argv[1]).read_text())
     print(tables(results))
-    draw(results, Path(sys.argv[2]))
+    if len(sys.argv) > 2:
+        draw(results, Path(sys.argv[2]))

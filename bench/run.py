@@ -1,7 +1,10 @@
 """The service beside its bound and its peers, in one run: ``make bench``.
 
-    python bench/run.py [--only bound ours pipeline litserve mosec] [--models base
-        embedded] [--precisions fp32 int8] [--seconds 6] [--env WEB_CONCURRENCY=1]
+    python bench/run.py [--only bound ours pipeline litserve mosec bentoml]
+        [--models base embedded] [--precisions fp32 int8] [--seconds 6]
+        [--env WEB_CONCURRENCY=1] [--shapes 1x2 2x1 2x2]
+
+``--shapes`` compares numbers of workers and of inference threads in each instead.
 
 Single sentences come from wrk (https://github.com/wg/wrk), a C program of one thread;
 notes from this process, one at a time. Writes ``bench/results/results.json`` and the
@@ -9,15 +12,16 @@ tables and the picture that ``docs/performance.md`` shows.
 """
 
 import argparse
+import http.client
 import json
 import os
 import platform
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from functools import partial
@@ -32,9 +36,12 @@ from sentences import note, sentences  # noqa: E402
 
 RESULTS = HERE / "results"
 CLIENTS = (1, 8, 32, 128)
+PEERS_CLIENTS = (1, 8, 32)
 NOTES = (1, 10, 100, 1000)
-PEERS = ("pipeline", "litserve", "mosec")
-START_SECONDS = 60
+NOTE_OF_SHAPES = 300
+PEERS = ("pipeline", "litserve", "mosec", "bentoml")
+PATHS = {"mosec": "/inference"}  # of the others: /predict
+START_SECONDS = 120
 LUA = """
 local bodies = {%s}
 local next = %d
@@ -65,11 +72,15 @@ def say(line: str) -> None:
 
 
 class Load:
-    """Makes single-sentence requests with wrk."""
+    """Makes single-sentence requests with wrk.
 
-    def __init__(self, path: str = "/predict"):
-        bodies = [json.dumps({"sentence": s}) for s in sentences(4096, seed=7)]
-        quoted = ",\n".join(f"[=[{body}]=]" for body in bodies)
+    :param listed: send a list of one sentence.
+    """
+
+    def __init__(self, path: str = "/predict", listed: bool = False):
+        made = sentences(4096, seed=7)
+        self.bodies = [json.dumps({"sentence": [s] if listed else s}) for s in made]
+        quoted = ",\n".join(f"[==[{body}]==]" for body in self.bodies)
         self._path, self._quoted, self._next = path, quoted, 0
 
     def __call__(self, port: int, clients: int, seconds: float) -> dict:
@@ -99,12 +110,15 @@ class Load:
 
 
 def time_note(server, size: int, seed: int) -> dict:
-    """Give rate and seconds of one note of *size* entities, no two alike."""
-    body = note(size, seed)
-    began = time.monotonic()
-    reply = server.post(body)
-    seconds = time.monotonic() - began
-    assert reply.status == 200, reply.status
+    """Give rate and median seconds of notes of *size* entities, no two alike."""
+    times = []
+    for number in range(5 if size <= 10 else 1):
+        body = note(size, 100 * seed + number)
+        began = time.monotonic()
+        reply = server.post(body)
+        times.append(time.monotonic() - began)
+        assert reply.status == 200, reply.status
+    seconds = sorted(times)[len(times) // 2]
     return {"seconds": seconds, "rate": size / seconds}
 
 
@@ -136,34 +150,74 @@ def measure_bound(model: str, precision: str, args) -> dict:
 
 def measure_ours(model: str, precision: str, args) -> dict:
     """Measure this service."""
-    env = {"PRECISION": precision, "REQUEST_TIMEOUT": "300", "GRACEFUL_TIMEOUT": "301"}
-    env |= {"MAX_REQUEST_TOKENS": "100000"} | dict(e.split("=", 1) for e in args.env)
     load, found = Load(), {}
-    with real.Server(model=model, env=env) as server:
+    began = time.monotonic()
+    with real.Server(model=model, env=settings(precision, args.env)) as server:
+        found["start_seconds"] = time.monotonic() - began
         load(server.port, 8, 2)
         found["clients"] = {n: load(server.port, n, args.seconds) for n in args.clients}
+        rest(server)
         found["notes"] = {n: time_note(server, n, seed=n) for n in args.notes}
         if args.notes:
             found["beside"] = beside_a_note(server, load, args.seconds)
-        found["timing"] = server.post({"sentence": sentences(1)[0]}).headers[
-            "server-timing"
-        ]
+            rest(server)
+        found["timing"] = timing(server)
         found["memory_mb"] = memory_mb(server.pid)
-        for _ in range(3):
-            server.get("/health")
     return found
+
+
+def settings(precision: str, given) -> dict[str, str]:
+    """Give the service's environment: large notes may take their time."""
+    env = {"PRECISION": precision, "REQUEST_TIMEOUT": "300", "GRACEFUL_TIMEOUT": "301"}
+    env |= {"MAX_REQUEST_TOKENS": "100000"}
+    return env | dict(setting.split("=", 1) for setting in given)
+
+
+def rest(server) -> None:
+    """Wait until what clients had sent before they left is computed or dropped."""
+    time.sleep(1)
+    server.post({"sentence": "denies [entity] pain [entity]"})
+    time.sleep(1)
+
+
+def timing(server, count: int = 40) -> dict[str, float]:
+    """Give the median milliseconds of each stage of a lone sentence's request."""
+    laps: dict[str, list[float]] = {}
+    for sentence in sentences(count, seed=11):
+        header = server.post({"sentence": sentence}).headers["server-timing"]
+        for stage, value in re.findall(r"(\w+);dur=([\d.]+)", header):
+            laps.setdefault(stage, []).append(float(value))
+    return {stage: sorted(values)[count // 2] for stage, values in laps.items()}
 
 
 def beside_a_note(server, load: Load, seconds: float) -> dict:
     """Compare four clients alone with four beside a note of 1,000 entities."""
     quiet = load(server.port, 4, seconds)
-    worker = threading.Thread(target=time_note, args=(server, 1000, 5))
-    worker.start()
-    time.sleep(0.5)
-    busy = load(server.port, 4, max(2, seconds / 2))
-    during = worker.is_alive()
-    worker.join()
-    return {"quiet": quiet, "busy": busy, "note_outlasted": during}
+    client = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = {"Content-Type": "application/json"}
+    client.request("POST", "/predict", json.dumps(note(1000, seed=5)), headers)
+    time.sleep(1)
+    busy = load(server.port, 4, seconds)
+    outlasted = not select.select([client.sock], [], [], 0)[0]
+    client.close()  # what is left of the note is dropped
+    return {"quiet": quiet, "busy": busy, "note_outlasted": outlasted}
+
+
+def measure_shapes(model: str, precision: str, args) -> dict:
+    """Measure this service with other numbers of workers and threads."""
+    found, load = {}, Load()
+    for shape in args.shapes:
+        workers, threads = shape.split("x")
+        env = {"WEB_CONCURRENCY": workers, "INFERENCE_THREADS": threads}
+        env |= settings(precision, args.env)
+        with real.Server(model=model, env=env) as server:
+            load(server.port, 8, 2)
+            many = load(server.port, 32, args.seconds)
+            rest(server)
+            one = time_note(server, NOTE_OF_SHAPES, seed=3)
+            memory = memory_mb(server.pid)
+        found[shape] = {"clients": many, "note": one, "memory_mb": memory}
+    return found
 
 
 def measure_peer(name: str, model: str, precision: str, args) -> dict:
@@ -177,31 +231,32 @@ def measure_peer(name: str, model: str, precision: str, args) -> dict:
         cwd=HERE,
         start_new_session=True,
     )
-    path = "/inference" if name == "mosec" else "/predict"
+    path = PATHS.get(name, "/predict")
     try:
-        real.wait_until(lambda: answers(port, path), START_SECONDS, f"{name} answers")
-        load = Load(path)
+        load = Load(path, listed=name == "bentoml")
+        ready = partial(answers, port, path, load.bodies[0])
+        real.wait_until(ready, START_SECONDS, f"{name} answers")
         load(port, 8, 2)
-        clients = {n: load(port, n, args.seconds) for n in args.clients}
+        numbers = [n for n in args.clients if n in PEERS_CLIENTS]
+        clients = {n: load(port, n, args.seconds) for n in numbers}
         return {"clients": clients, "memory_mb": memory_mb(process.pid)}
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def answers(port: int, path: str) -> bool:
-    """Tell whether a server answers a first sentence."""
-    body = json.dumps({"sentence": "denies [entity] pain [entity]"}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"}
-    )
+def answers(port: int, path: str, body: str) -> bool:
+    """Tell whether a server answers a first request."""
+    headers = {"Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{port}{path}"
+    request = urllib.request.Request(url, body.encode(), headers)
     try:
         return urllib.request.urlopen(request, timeout=30).status == 200
     except OSError:
         return False
 
 
-MEASURES = {"bound": measure_bound, "ours": measure_ours}  # the others are peers
+MEASURES = {"bound": measure_bound, "ours": measure_ours, "shapes": measure_shapes}
 
 
 def measure(args) -> dict:
@@ -263,8 +318,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--clients", nargs="*", type=int, default=CLIENTS)
     parser.add_argument("--notes", nargs="*", type=int, default=NOTES)
     parser.add_argument("--env", nargs="*", default=(), help="settings of ours")
+    parser.add_argument("--shapes", nargs="*", default=(), metavar="WORKERSxTHREADS")
     parser.add_argument("--output", type=Path, default=RESULTS / "results.json")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.shapes:
+        args.only = ("shapes",)
+    return args
 
 
 def main() -> None:
