@@ -22,8 +22,9 @@ import fcntl
 import gc
 import hashlib
 import json
+import multiprocessing
 import os
-import shutil
+import re
 import signal
 import sys
 import threading
@@ -32,9 +33,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -43,11 +44,22 @@ from negation_api import __version__
 from negation_api.offline import Answered, Scorer
 from negation_api.schemas import dump_model
 from negation_api.settings import Settings, available_cpus
-from negation_api.tables import FORMATS, InputError, Sink, dump, format_of, read
+from negation_api.tables import (
+    FORMATS,
+    InputError,
+    Sink,
+    count_rows,
+    dump,
+    format_of,
+    read,
+)
 
 DONE, NOT_DONE, CANNOT, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
-BLOCK_ROWS = 512  # what is sorted by length together, and lost by a kill
-BLOCK_BYTES = 2 * 1024 * 1024
+# What is sorted by length together, and what a worker has to do again after a kill:
+# some 20 s of BERT-base, one second of the embedded model.
+BLOCK_ENTITIES = 256
+BLOCK_ROWS = 256
+BLOCK_BYTES = 1024 * 1024
 BLOCKS_A_WORKER = 2  # one being computed, one ready
 ORPHAN_CHECK_SECONDS = 0.5
 
@@ -101,18 +113,40 @@ class Job:
             raise InputError("Parquet cannot be read from standard input")
         if job.workers < 1:
             raise InputError("--workers must be at least 1")
+        job._check_paths()
         return job
 
+    def _check_paths(self) -> None:
+        """See that no file is to be two things, and that each can be made.
 
-def main(args: argparse.Namespace, settings: Settings) -> int:
-    """Run the command; see the module for the exit codes."""
+        Before the work, not after hours of it.
+        """
+        written = [
+            path for path in (self.output, self.rejects) if path not in ("-", None)
+        ]
+        places = {os.path.realpath(path) for path in (self.input, *written)}
+        if len(places) < 1 + len(written):
+            raise InputError("input, output and rejects must be different files")
+        for path in written:
+            if not Path(path).parent.is_dir():
+                raise InputError(f"{path}: there is no such directory to write it in")
+
+
+def load_model(settings: Settings):
+    """Load the classifier."""
     # Imported late because --help need not wait for torch.
     from negation_api.model import load_classifier
 
+    return load_classifier(settings)
+
+
+def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
+    """Run the command; see the module for the exit codes.
+
+    :param load: gives the classifier.
+    """
     try:
-        job = Job.of(args)
-        classifier = load_classifier(settings)
-        return run(job, settings, classifier)
+        return run(Job.of(args), settings, load(settings))
     except InputError as error:
         return _fail(CANNOT, str(error))
     except BrokenProcessPool:
@@ -123,8 +157,11 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOT_DONE
     except OSError as error:
-        code = CANNOT if isinstance(error, FileNotFoundError) else NOT_DONE
+        code = CANNOT if isinstance(error, LASTING) else NOT_DONE
         return _fail(code, f"{error.filename or 'output'}: {error.strerror}")
+
+
+LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError
 
 
 def _fail(code: int, message: str) -> int:
@@ -137,20 +174,19 @@ def run(job: Job, settings: Settings, classifier) -> int:
     started, counts = time.monotonic(), Counts()
     seed = _seed(job, settings, classifier)
     with ExitStack() as stack:
-        source, size = stack.enter_context(_open_input(job.input))
+        source = stack.enter_context(_open_input(job.input))
         store = stack.enter_context(_open_store(job, classifier))
-        bar = stack.enter_context(_bar(size))
         # Forked before anything else starts a thread; see ``load_classifier``.
         pool = stack.enter_context(_pool(job, Scorer(classifier, settings)))
+        bar = stack.enter_context(_bar(job, source))
         rows = read(job.format_in, source, job.one_entity, settings.max_body_bytes)
         for name, part, position in _compute(rows, seed, pool, store, job, source):
-            counts.add(part)
             store.put(name, part)
-            if size:
-                bar.update(min(position, size) - bar.n)
+            counts.add(part)
             bar.set_postfix_str(
-                f"{counts.rows} rows, {counts.rate(started)} entities/s"
+                f"{counts.rows} rows, {counts.rate(started)} entities/s", refresh=False
             )
+            bar.update(position - bar.n)
         store.finish()
     seconds = round(time.monotonic() - started, 1)
     summary = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
@@ -164,19 +200,20 @@ class Counts:
 
     rows: int = 0
     entities: int = 0
-    rejected: int = 0
+    rejected: int = 0  # rows
     resumed: int = 0  # rows that an earlier run had done
+    computed: int = 0  # entities that this run did
 
     def add(self, part: "Part") -> None:
         self.rows += part.rows
         self.entities += part.entities
         self.rejected += part.rejected
         self.resumed += part.rows if part.kept else 0
-        self._kept = getattr(self, "_kept", 0) + (part.entities if part.kept else 0)
+        self.computed += 0 if part.kept else part.entities
 
     def rate(self, started: float) -> int:
         """Give the entities that this run did in a second."""
-        return round((self.entities - self._kept) / (time.monotonic() - started))
+        return round(self.computed / (time.monotonic() - started))
 
 
 # --- blocks -------------------------------------------------------------------
@@ -187,31 +224,39 @@ def _seed(job: Job, settings: Settings, classifier) -> bytes:
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     options = (job.format_out, job.one_entity, job.flat, settings.batch_tokens)
     model = tuple(dump_model(classifier).values())
-    return repr((__version__, BLOCK_ROWS, BLOCK_BYTES, limits, options, model)).encode()
+    block = BLOCK_ENTITIES, BLOCK_ROWS, BLOCK_BYTES
+    return repr((__version__, block, limits, options, model)).encode()
 
 
 def blocks(rows: Iterable) -> Iterator[list]:
-    """Cut *rows* into lists of ``BLOCK_ROWS`` or about ``BLOCK_BYTES``."""
-    block, size = [], 0
+    """Cut *rows* into lists of about ``BLOCK_ENTITIES``, and no more than the rest."""
+    block, num_entities, num_bytes = [], 0, 0
     for row in rows:
         block.append(row)
-        size += _size(row[1])
-        if len(block) == BLOCK_ROWS or size >= BLOCK_BYTES:
+        more_entities, more_bytes = _size(row[1])
+        num_entities += more_entities
+        num_bytes += more_bytes
+        if (
+            num_entities >= BLOCK_ENTITIES
+            or len(block) == BLOCK_ROWS
+            or num_bytes >= BLOCK_BYTES
+        ):
             yield block
-            block, size = [], 0
+            block, num_entities, num_bytes = [], 0, 0
     if block:
         yield block
 
 
-def _size(body) -> int:
-    """Estimate the bytes of a row."""
-    if isinstance(body, dict):
-        texts = (v for v in body.values() if isinstance(v, str))
-        entities = body.get("entities")
-        return sum(map(len, texts)) + 100 * (
-            len(entities) if isinstance(entities, list) else 0
-        )
-    return len(body) if isinstance(body, bytes) else 0
+def _size(body) -> tuple[int, int]:
+    """Estimate the entities and the bytes of a row."""
+    if isinstance(body, bytes):  # JSON that a worker will read
+        return body.count(b'"start"') or 1, len(body)
+    if not isinstance(body, dict):
+        return 1, 0
+    entities = body.get("entities")
+    num_entities = len(entities) if isinstance(entities, list) else 1
+    texts = (value for value in body.values() if isinstance(value, str))
+    return num_entities, sum(map(len, texts)) + 100 * num_entities
 
 
 def _name(number: int, seed: bytes, block: list) -> str:
@@ -225,7 +270,7 @@ def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple
     """Give ``(name, part, position in source)`` for each block, in order."""
     pending = deque()
     for number, block in enumerate(blocks(rows)):
-        name, position = _name(number, seed, block), _position(source)
+        name, position = _name(number, seed, block), _position(job, source, block)
         part = store.get(name)
         if part is None:
             work = (job.format_out, job.flat, block)
@@ -243,7 +288,10 @@ def _take(pending: deque) -> tuple:
     return name, work if isinstance(work, Part) else work.result(), position
 
 
-def _position(source) -> int:
+def _position(job: Job, source, block: list) -> int:
+    """Tell how far *source* is read, in the bar's unit."""
+    if job.format_in == "parquet":
+        return block[-1][0]  # the number of its last row
     try:
         return source.tell()
     except OSError:
@@ -257,14 +305,18 @@ _scorer: Scorer | None = None  # inherited through the fork, never pickled
 
 @contextmanager
 def _pool(job: Job, scorer: Scorer):
-    """Fork the workers; what they have not begun is dropped when something fails."""
+    """Fork the workers; when something fails they end in the middle of their work."""
     gc.collect()
     gc.freeze()  # pages that the collector does not touch stay shared
-    pool = ProcessPoolExecutor(
-        job.workers, get_context("fork"), _begin, (scorer, os.getpid())
-    )
+    fork = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(job.workers, fork, _begin, (scorer, os.getpid()))
     try:
+        pool.submit(int).result()  # forks them all
         yield pool
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         gc.unfreeze()
@@ -362,31 +414,45 @@ class Parts:
         head = {k: getattr(part, k) for k in ("rows", "entities", "rejected")}
         head = json.dumps({**head, "answer_bytes": len(part.answers)}).encode()
         with _appears_whole(self._directory / name) as file:
-            file.write(b"\n".join((head, part.answers)) + part.rejects)
+            file.writelines((head, b"\n", part.answers, part.rejects))
 
     def finish(self) -> None:
-        """Join the parts of this run, and drop them and any other."""
+        """Join the parts of this run, and drop them and those of any other."""
         with _appears_whole(Path(self._job.rejects)) as file:
             for name in self._names:
                 file.write(self.get(name).rejects)
-        with _appears_whole(Path(self._job.output)) as file:
+        output = Path(self._job.output)
+        with _appears_whole(output) as file:
             sink = Sink(self._job.format_out, file, self._job.flat, self._classifier)
             for name in self._names:
                 sink.add(self.get(name).answers)
             sink.close()
-        shutil.rmtree(self._directory)
+        _sync_directory(output.parent)
+        # The lock last: until then no other run comes in. What is not ours stays.
+        for path in self._directory.iterdir():
+            if _PART.fullmatch(path.name):
+                path.unlink()
+        (self._directory / LOCK).unlink()
+        with suppress(OSError):
+            self._directory.rmdir()
+
+
+LOCK = "lock"
+_PART = re.compile(r"\d{8}-[0-9a-f]{32}(\.tmp)?")
 
 
 @contextmanager
 def _appears_whole(path: Path):
-    """Open a file that is at *path* only when all of it is on the disk."""
+    """Open a file that is at *path* only when all of it is on the disk.
+
+    That it is there may be forgotten when the machine fails; see _sync_directory.
+    """
     aside = path.with_name(path.name + ".tmp")
     with aside.open("wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    _sync_directory(path.parent)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -408,12 +474,13 @@ def _open_store(job: Job, classifier):
             yield Stream(sink, rejects)
         return
     directory = Path(job.output + ".parts")
-    if Path(job.output).exists() and not directory.exists() and not job.overwrite:
-        raise InputError(f"{job.output}: is there already; --overwrite replaces it")
+    for path in (job.output, job.rejects):
+        if os.path.exists(path) and not directory.exists() and not job.overwrite:
+            raise InputError(f"{path}: is there already; --overwrite replaces it")
     directory.mkdir(exist_ok=True)
     # A POSIX lock, because flock's would be shared with the workers, which may
     # outlive a killed parent for a moment.
-    with (directory / "lock").open("wb") as lock:
+    with (directory / LOCK).open("wb") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -423,16 +490,18 @@ def _open_store(job: Job, classifier):
 
 @contextmanager
 def _open_input(path: str):
-    """Give the file and its size in bytes; None where that is not known."""
     if path == "-":
-        yield sys.stdin.buffer, None
+        yield sys.stdin.buffer
         return
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        yield file, size if file.seekable() else None
+        yield file
 
 
-def _bar(size: int | None) -> tqdm:
-    """A bar of bytes read; quiet where standard error is no terminal."""
-    tqdm.monitor_interval = 0  # its thread would not survive the workers' fork
-    return tqdm(total=size, unit="B", unit_scale=True, disable=None, file=sys.stderr)
+def _bar(job: Job, source) -> tqdm:
+    """A bar of what is read; quiet where standard error is no terminal."""
+    tqdm.monitor_interval = 0  # no thread of its own
+    bar = partial(tqdm, disable=None, file=sys.stderr, dynamic_ncols=True)
+    if job.format_in == "parquet":
+        return bar(total=count_rows(source), unit=" rows")
+    size = os.fstat(source.fileno()).st_size if source.seekable() else None
+    return bar(total=size, unit="B", unit_scale=True)

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO
 
 from marshmallow import ValidationError
@@ -21,9 +22,9 @@ NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
 ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit")
 OUT_COLUMNS = ("line", "id", "marked", "predictions", "label", "score", "scores")
 FLAT_COLUMNS = ("line", "id", "entity_id", "start", "end", "label", "score")
-# A quote that is never closed takes in all that follows: it must end somewhere.
-MAX_CELL_CHARS = 64 * 1024 * 1024
 PARQUET_BATCH_ROWS = 256
+PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
+ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory
 
 
 class InputError(ValueError):
@@ -54,13 +55,16 @@ def read(format: str, file: BinaryIO, one_entity: bool, max_bytes: int) -> Itera
     *line* is the line on which the row begins, or in Parquet its number; both from 1.
 
     :param one_entity: whether a row holds one entity, rather than a note.
-    :param max_bytes: longest line of JSONL that is held in memory.
+    :param max_bytes: longest line of JSONL or cell of CSV that is held in memory.
     :raises InputError: when there is no going on.
     """
     if format == "jsonl":
         return _read_jsonl(file, one_entity, max_bytes)
     columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
-    rows = (_read_csv if format == "csv" else _read_parquet)(file, columns)
+    if format == "csv":
+        rows = _read_csv(file, columns, max_bytes)
+    else:
+        rows = _read_parquet(file, columns)
     return ((line, _reshape(row, one_entity)) for line, row in rows)
 
 
@@ -69,24 +73,23 @@ def _reshape(row, one_entity: bool):
 
 
 def _read_jsonl(file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
-    line = 0
-    # Two more than is allowed, for the line's end.
-    while piece := file.readline(max_bytes + 2):
-        line += 1
-        size = len(piece.rstrip(b"\r\n"))
-        while not piece.endswith(b"\n"):
-            more = file.readline(max_bytes)
-            if not more:
-                break
-            size += len(more.rstrip(b"\r\n"))
-            piece = more
+    for line, (piece, size) in enumerate(_lines(file, max_bytes), 1):
         if size > max_bytes:
             detail = f"At most {max_bytes} bytes are read; given {size}."
             yield line, ValidationError(detail)
-        elif line == 1:
-            yield from _jsonl_row(line, piece.removeprefix(b"\xef\xbb\xbf"), one_entity)
-        else:
-            yield from _jsonl_row(line, piece, one_entity)
+            continue
+        if line == 1:
+            piece = piece.removeprefix(b"\xef\xbb\xbf")
+        yield from _jsonl_row(line, piece, one_entity)
+
+
+def _lines(file: BinaryIO, max_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Give each line with its size; of one that is too long only the beginning."""
+    while piece := file.readline(max_bytes + 2):  # two more, for the line's end
+        size, last = len(piece), piece
+        while not last.endswith(b"\n") and (more := file.readline(max_bytes)):
+            size, last = size + len(more), more
+        yield piece, size - (len(last) - len(last.removesuffix(b"\n")))
 
 
 def _jsonl_row(line: int, piece: bytes, one_entity: bool) -> Iterator:
@@ -103,27 +106,39 @@ def _jsonl_row(line: int, piece: bytes, one_entity: bool) -> Iterator:
         yield line, error
 
 
-def _read_csv(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
-    csv.field_size_limit(MAX_CELL_CHARS)
+def _read_csv(file: BinaryIO, columns: tuple[str, ...], max_bytes: int) -> Iterator:
+    # A quote that is never closed takes in all that follows: it must end somewhere.
+    csv.field_size_limit(max_bytes)
     # Bytes that are no UTF-8 become halves of surrogate pairs, which the schemas
     # refuse in the row where they stand.
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     rows = csv.reader(text, strict=True)
     header, line = None, 1
     try:
-        for cells in rows:
+        while (cells := _cells(rows)) is not None:
             if header is None:
                 header = _check_header(cells, columns)
             elif cells:
                 yield line, _csv_row(header, cells, columns)
             line = rows.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"line {line}: not CSV ({error})") from None
     finally:
         text.detach()  # or it would close the file, which is not its own
 
 
-def _check_header(cells: list[str], columns: tuple[str, ...]) -> list[str]:
+def _cells(rows) -> list[str] | ValidationError | None:
+    """Give the cells of the next row, or what is wrong; None at the end.
+
+    After an error the reader goes on with the next line.
+    """
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        return ValidationError(f"Not CSV: {error}.")
+
+
+def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
+    if isinstance(cells, ValidationError):
+        raise InputError(f"line 1: {cells.messages[0]}")
     if len(set(cells)) < len(cells):
         raise InputError("line 1: two columns have the same name")
     if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
@@ -131,7 +146,9 @@ def _check_header(cells: list[str], columns: tuple[str, ...]) -> list[str]:
     return cells
 
 
-def _csv_row(header: list[str], cells: list[str], columns: tuple[str, ...]):
+def _csv_row(header: list[str], cells, columns: tuple[str, ...]):
+    if isinstance(cells, ValidationError):
+        return cells
     if len(cells) != len(header):
         return ValidationError(f"Must have {len(header)} cells; given {len(cells)}.")
     row = {k: v for k, v in zip(header, cells) if v != "" and k in columns}
@@ -152,16 +169,43 @@ def _number(cell: str) -> int | str:
 def _read_parquet(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
     pyarrow = import_pyarrow()
     try:
-        source = pyarrow.parquet.ParquetFile(file)
+        source = pyarrow.parquet.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES)
         names = [name for name in source.schema_arrow.names if name in columns]
         _check_header(names, columns)
-        line = 0
-        for batch in source.iter_batches(PARQUET_BATCH_ROWS, columns=names):
-            for row in batch.to_pylist():
-                line += 1
-                yield line, without_nulls(row)
+        batches = source.iter_batches(
+            PARQUET_BATCH_ROWS, columns=names, use_threads=False
+        )
+        rows = chain.from_iterable(map(rows_of, batches))
+        yield from enumerate(rows, 1)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"not Parquet ({type(error).__name__})") from None
+
+
+def count_rows(file: BinaryIO) -> int:
+    """Give the number of rows of a Parquet file, which stands at its end.
+
+    :raises InputError: when it is none.
+    """
+    pyarrow = import_pyarrow()
+    try:
+        return pyarrow.parquet.read_metadata(file).num_rows
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"not Parquet ({type(error).__name__})") from None
+
+
+def rows_of(batch) -> Iterator[dict | ValidationError]:
+    """Give the rows of a pyarrow.RecordBatch, less what is null in them."""
+    try:
+        yield from map(without_nulls, batch.to_pylist())
+    except UnicodeDecodeError:  # somewhere: one by one
+        yield from map(_row_of, (batch.slice(place, 1) for place in range(len(batch))))
+
+
+def _row_of(batch) -> dict | ValidationError:
+    try:
+        return without_nulls(*batch.to_pylist())
+    except UnicodeDecodeError as error:
+        return ValidationError(f"Not UTF-8 at byte {error.start}.")
 
 
 def without_nulls(row: dict) -> dict:
@@ -186,6 +230,7 @@ def dump(format: str, answers: Iterable[tuple[int, Answered]], flat: bool) -> by
     """Encode the answers to a block.
 
     :param flat: one row for each entity rather than for each note.
+    :return: lines, or for Parquet a stream of Arrow's, which a sink makes Parquet of.
     """
     rows = [
         {"line": line, **row}
@@ -250,9 +295,9 @@ def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
             for key in ("id", "entity_id"):
                 if holder.get(key) is not None:
                     holder[key] = str(holder[key])
-    sink = io.BytesIO()
-    table = pa.Table.from_pylist(rows, schema=_parquet_schema(flat))
-    pa.parquet.write_table(table, sink)
+    sink, schema = io.BytesIO(), _parquet_schema(flat)
+    with pa.ipc.new_stream(sink, schema) as stream:
+        stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
     return sink.getvalue()
 
 
@@ -262,6 +307,7 @@ class Sink:
     def __init__(self, format: str, file: BinaryIO, flat: bool, classifier):
         self._file = file
         self._writer = None
+        self._batches, self._num_rows = [], 0  # of the next row group
         if format == "csv":
             header = columns_out(flat, classifier.labels)
             file.write((",".join(header) + "\r\n").encode())
@@ -276,13 +322,25 @@ class Sink:
         if self._writer is None:
             self._file.write(block)
             return
-        pa = import_pyarrow()
-        table = pa.parquet.read_table(io.BytesIO(block))
-        self._writer.write_table(table.cast(self._writer.schema))
+        with import_pyarrow().ipc.open_stream(block) as stream:
+            for batch in stream:
+                self._batches.append(batch)
+                self._num_rows += len(batch)
+        if self._num_rows >= ROW_GROUP_ROWS:
+            self._write_row_group()
+
+    def _write_row_group(self) -> None:
+        schema = self._writer.schema
+        batches = [batch.cast(schema) for batch in self._batches]
+        table = import_pyarrow().Table.from_batches(batches, schema)
+        self._writer.write_table(table, row_group_size=max(1, self._num_rows))
+        self._batches, self._num_rows = [], 0
 
     def close(self) -> None:
         """Write what belongs at the end; the file itself stays open."""
         if self._writer is not None:
+            if self._batches:
+                self._write_row_group()
             self._writer.close()
         self._file.flush()
 

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from forked import Command
 from negation_api import create_app
-from negation_api.bulk import BLOCK_ROWS
+from negation_api.bulk import BLOCK_ENTITIES, blocks
 from negation_api.model import load_classifier
 from negation_api.settings import Settings
+from negation_api.tables import ROW_GROUP_ROWS
 from notes import make_notes, write_jsonl
-from toy import write_bert
 
 ROOT = Path(__file__).parent.parent
+NUM_NOTES, FEW = 1_000, 100
 
 # Rows that cannot be answered, and one thing that is wrong with each.
 BAD_ROWS = [
@@ -45,47 +48,54 @@ BAD_ROWS = [
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return write_bert(tmp_path_factory.mktemp("models") / "toy")
+def environ(toy_model) -> dict[str, str]:
+    """The settings, under which the toy is loaded already."""
+    environ = {"MODEL": str(toy_model), "INFERENCE_THREADS": "1"}
+    load_classifier(Settings.from_env(os.environ | environ))
+    return environ
 
 
 @pytest.fixture(scope="module")
 def notes(tmp_path_factory):
     path = tmp_path_factory.mktemp("notes") / "notes.jsonl"
-    return write_jsonl(path, make_notes(4 * BLOCK_ROWS + 100))
+    return write_jsonl(path, make_notes(NUM_NOTES))
+
+
+@pytest.fixture(scope="module")
+def few_notes(notes, tmp_path_factory):
+    path = tmp_path_factory.mktemp("notes") / "few.jsonl"
+    return write_jsonl(path, notes.read_bytes().splitlines()[:FEW])
 
 
 @pytest.fixture
-def start(toy):
+def start(environ):
     """Start the command in the background, on the toy model."""
+    started = []
 
     def start(*args, **options):
-        command = [sys.executable, "-m", "negation_api", "predict", *map(str, args)]
-        environ = os.environ | {"MODEL": str(toy), "MAX_ENTITY_CHARS": "1000"}
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(command, cwd=ROOT, env=environ, **options)
+        started.append(Command(("predict", *args), env=environ, **options))
+        return started[-1]
 
-    return start
+    yield start
+    for command in started:
+        if command.runs():
+            command.signal(signal.SIGKILL)
+        command.finish()
 
 
 @pytest.fixture
 def run(start):
     """Run the command to its end; give its exit code, output and errors."""
-
-    def run(*args, given=None):
-        process = start(*args, stdin=subprocess.PIPE)
-        out, err = process.communicate(given, timeout=120)
-        return process.returncode, out, err.decode()
-
-    return run
+    return lambda *args, **options: start(*args, **options).finish()
 
 
 @pytest.fixture
-def client(toy):
-    settings = Settings(model=str(toy), inference_threads=1)
+def client(environ):
+    settings = Settings.from_env(os.environ | environ)
     app = create_app(settings, load_classifier(settings))
     app.extensions["batcher"].start()
-    return app.test_client()
+    yield app.test_client()
+    app.extensions["batcher"].stop()
 
 
 def load(path_or_bytes) -> list[dict]:
@@ -122,7 +132,7 @@ def test_answers_are_those_of_the_service(run, notes, client, tmp_path):
                 assert all(
                     same_score(b["scores"][k], s) for k, s in a["scores"].items()
                 )
-    assert num_entities > 5_000
+    assert num_entities > 3_000
 
 
 def test_rejects_have_the_pointers_and_messages_of_the_service(run, client, tmp_path):
@@ -167,37 +177,32 @@ def test_a_line_too_long_is_rejected_unread(run, tmp_path):
 # --- resumed ------------------------------------------------------------------
 
 
-def wait_for_parts(process, directory: Path, number: int) -> None:
+def wait_for_parts(command: Command, directory: Path, number: int) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and command.runs():
         if directory.is_dir() and len(parts(directory)) >= number:
             return
         time.sleep(0.002)
-    raise AssertionError(f"not {number} parts: {process.communicate()}")
+    raise AssertionError(f"not {number} parts: {command.finish()}")
 
 
 def parts(directory: Path) -> list[str]:
     return [p.name for p in directory.iterdir() if len(p.name) == 41]
 
 
-def children(pid: int) -> list[int]:
-    return [
-        int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    ]
-
-
 def test_a_killed_run_goes_on_to_the_same_output(start, run, tmp_path):
-    path = write_jsonl(tmp_path / "in.jsonl", [*make_notes(30 * BLOCK_ROWS), b"{"])
+    path = write_jsonl(tmp_path / "in.jsonl", [*make_notes(NUM_NOTES), b"{"])
     assert run(path, "-o", tmp_path / "whole.jsonl")[0] == 3
-    process = start(path, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(process, tmp_path / "out.jsonl.parts", 5)
-    workers = children(process.pid)
-    process.kill()
-    process.communicate()
+    command = start(path, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 5)
+    workers = command.children()
+    command.signal(signal.SIGKILL)
+    assert command.finish()[0] == -signal.SIGKILL
     assert not (tmp_path / "out.jsonl").exists()
     code, _, err = run(path, "-o", tmp_path / "out.jsonl")
     assert code == 3
-    assert 5 * BLOCK_ROWS <= summary(err)["resumed"] < 30 * BLOCK_ROWS
+    # Five blocks, give or take a note in each.
+    assert 5 * (BLOCK_ENTITIES // 6) <= summary(err)["resumed"] <= NUM_NOTES
     for name in ("{}.jsonl", "{}.jsonl.rejects.jsonl"):
         one, other = (tmp_path / name.format(stem) for stem in ("whole", "out"))
         assert one.read_bytes() == other.read_bytes()
@@ -205,41 +210,94 @@ def test_a_killed_run_goes_on_to_the_same_output(start, run, tmp_path):
     assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
 
 
+@pytest.mark.parametrize("left", ["parts", "rejects", "output"])
+def test_a_run_killed_while_it_joins_is_joined_again(run, tmp_path, left):
+    """What a kill leaves at each step of the end, laid out by hand."""
+    path = write_jsonl(tmp_path / "in.jsonl", [*make_notes(200), b"{"])
+    output, rejects = tmp_path / "out.jsonl", tmp_path / "out.jsonl.rejects.jsonl"
+    assert run(path, "-o", output)[0] == 3
+    wanted = output.read_bytes(), rejects.read_bytes()
+    (tmp_path / "out.jsonl.parts").mkdir()
+    (tmp_path / "out.jsonl.tmp").write_bytes(b"half of it")
+    (tmp_path / "out.jsonl.parts" / f"00000000-{'0' * 32}.tmp").write_bytes(b"half")
+    (tmp_path / "out.jsonl.parts" / "lock").touch()
+    if left != "output":
+        output.unlink()
+    if left == "parts":
+        rejects.unlink()
+    assert run(path, "-o", output)[0] == 3
+    assert (output.read_bytes(), rejects.read_bytes()) == wanted
+    assert {p.name for p in tmp_path.iterdir()} == {
+        path.name,
+        output.name,
+        rejects.name,
+    }
+
+
 def test_a_killed_worker_ends_the_run_and_the_next_goes_on(start, run, notes, tmp_path):
-    process = start(notes, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(process, tmp_path / "out.jsonl.parts", 1)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert b"worker process was killed" in err
+    command = start(notes, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    os.kill(command.children()[0], signal.SIGKILL)
+    code, _, err = command.finish()
+    assert code == 1
+    assert "worker process was killed" in err
     assert run(notes, "-o", tmp_path / "out.jsonl")[0] == 0
-    assert len(load(tmp_path / "out.jsonl")) == 4 * BLOCK_ROWS + 100
+    assert len(load(tmp_path / "out.jsonl")) == NUM_NOTES
+
+
+def test_an_interrupted_run_says_so_and_ends_its_workers(start, notes, tmp_path):
+    command = start(notes, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    workers = command.children()
+    command.signal(signal.SIGINT)
+    code, _, err = command.finish()
+    assert code == 130
+    assert err == "negation_api: interrupted; the same command goes on\n"
+    assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
+
+
+def test_a_full_disk_is_told_in_one_line(run, notes, tmp_path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    code, _, err = run(notes, "-o", tmp_path / "out.jsonl", prepare=limit)
+    assert (code, err) == (1, "negation_api: output: File too large\n")
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_only_blocks_whose_rows_changed_are_computed_again(start, run, notes, tmp_path):
     rows = [json.dumps(row).encode() for row in load(notes)]
+    first_block = len(next(blocks(enumerate(rows))))
     path = write_jsonl(tmp_path / "in.jsonl", rows)
-    process = start(path, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(process, tmp_path / "out.jsonl.parts", 2)
-    process.kill()
-    process.communicate()
+    command = start(path, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 3)
+    command.signal(signal.SIGKILL)
+    command.finish()
     kept = len(parts(tmp_path / "out.jsonl.parts"))
-    write_jsonl(path, [b'{"sentence": "denies pain"}', *rows[1:]])
+    changed = load(notes)[0] | {"id": "another"}
+    write_jsonl(path, [json.dumps(changed).encode(), *rows[1:]])
     code, _, err = run(path, "-o", tmp_path / "out.jsonl")
     assert code == 0
-    assert summary(err)["resumed"] <= (kept - 1) * BLOCK_ROWS
-    assert "predictions" not in load(tmp_path / "out.jsonl")[0]
+    expected = sum(map(len, list(blocks(enumerate(rows)))[1:kept]))
+    assert summary(err)["resumed"] == expected > first_block
+    assert load(tmp_path / "out.jsonl")[0]["id"] == "another"
 
 
 def test_two_runs_do_not_write_the_same_output(start, run, notes, tmp_path):
-    process = start(notes, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(process, tmp_path / "out.jsonl.parts", 1)
-    os.kill(process.pid, signal.SIGSTOP)
+    command = start(notes, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    command.signal(signal.SIGSTOP)
     code, _, err = run(notes, "-o", tmp_path / "out.jsonl")
-    os.kill(process.pid, signal.SIGCONT)
-    process.communicate(timeout=60)
-    assert (code, process.returncode) == (2, 0)
+    command.signal(signal.SIGCONT)
+    assert (code, command.finish()[0]) == (2, 0)
     assert "another run" in err
+
+
+def test_what_others_put_beside_the_parts_stays(run, few_notes, tmp_path):
+    (tmp_path / "out.jsonl.parts").mkdir()
+    (tmp_path / "out.jsonl.parts" / "thesis.txt").write_text("years of work")
+    assert run(few_notes, "-o", tmp_path / "out.jsonl")[0] == 0
+    assert os.listdir(tmp_path / "out.jsonl.parts") == ["thesis.txt"]
 
 
 # --- formats ------------------------------------------------------------------
@@ -309,22 +367,101 @@ def test_a_row_may_hold_one_entity(run, tmp_path):
     assert pointers == [(6, "#/entities/0/end"), (8, "#/entities/0/start")]
 
 
-def test_streams_in_and_out(run, notes):
-    code, out, err = run("-", "--to", "csv", "--flat", given=notes.read_bytes())
-    rows = list(csv.DictReader(io.StringIO(out.decode(), newline="")))
-    assert code == 0
-    assert len(rows) == summary(err)["entities"] > 5_000
+def test_streams_in_and_out(environ, notes):
+    """As it is started by its users, and with true pipes."""
+    command = [sys.executable, "-m", "negation_api", "predict", "-", "--to", "csv"]
+    done = subprocess.run(
+        [*command, "--flat"],
+        cwd=ROOT,
+        env=os.environ | environ,
+        input=notes.read_bytes(),
+        capture_output=True,
+    )
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+    assert done.returncode == 0
+    assert len(rows) == summary(done.stderr.decode())["entities"] > 3_000
 
 
-def test_notes_of_parquet_hold_typed_predictions(run, notes, tmp_path):
+def test_a_reader_that_closes_early_ends_the_run(start, notes):
+    reader, writer = os.pipe()
+    command = start(notes, stdout=writer, prepare=lambda: os.close(reader))
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        assert json.loads(pipe.readline())["line"] == 1
+    code, _, err = command.finish()
+    assert (code, err) == (1, "")
+
+
+def test_notes_of_parquet_hold_typed_predictions(run, few_notes, tmp_path):
     parquet = importlib.import_module("pyarrow.parquet")
-    assert run(notes, "-o", tmp_path / "out.parquet")[0] == 0
+    assert run(few_notes, "-o", tmp_path / "out.parquet")[0] == 0
     table = parquet.read_table(tmp_path / "out.parquet")
     model = json.loads(table.schema.metadata[b"negation_api.model"])
     first = table.slice(0, 1).to_pylist()[0]["predictions"][0]
-    assert table.num_rows == 4 * BLOCK_ROWS + 100
+    assert table.num_rows == FEW < ROW_GROUP_ROWS
+    assert parquet.read_metadata(tmp_path / "out.parquet").num_row_groups == 1
     assert model["name"] == "toy"
     assert first["score"] == max(first["scores"].values())
+
+
+def test_parquet_may_hold_nothing(run, tmp_path):
+    parquet = importlib.import_module("pyarrow.parquet")
+    path = write_jsonl(tmp_path / "in.jsonl", [])
+    assert run(path, "-o", tmp_path / "out.parquet")[0] == 0
+    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 0
+
+
+def test_a_bad_row_of_csv_keeps_nothing_from_its_neighbours(run, tmp_path):
+    rows = [
+        b"id,sentence",
+        b"1,denies pain",
+        b'2,"says "no pain" today"',
+        b"3,denies \xff pain",
+        b"4,denies pain,",
+        b"5,denies pain",
+        b'6,"denies pain',
+        b"7,denies pain",
+    ]
+    path = write_jsonl(tmp_path / "in.csv", rows)
+    assert run(path, "-o", tmp_path / "out.jsonl")[0] == 3
+    assert [a["id"] for a in load(tmp_path / "out.jsonl")] == ["1", "5"]
+    rejects = load(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [(r["line"], r["errors"][0]) for r in rejects] == [
+        (3, {"pointer": "#", "detail": "Not CSV: ',' expected after '\"'."}),
+        (
+            4,
+            {
+                "pointer": "#/sentence",
+                "detail": "Holds half of a surrogate pair, at 7.",
+            },
+        ),
+        (5, {"pointer": "#", "detail": "Must have 2 cells; given 3."}),
+        (7, {"pointer": "#", "detail": "Not CSV: unexpected end of data."}),
+    ]
+
+
+def test_a_bad_row_of_parquet_keeps_nothing_from_its_neighbours(run, tmp_path):
+    pa = importlib.import_module("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    # Not checked when it is written, as in other writers.
+    texts = pa.array([b"denies pain", b"denies \xff", None, b"no pain"])
+    texts = pa.StringArray.from_buffers(4, *texts.buffers()[1:], texts.buffers()[0])
+    table = pa.table({"id": [1, 2, 3, 4], "sentence": texts})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    assert run(tmp_path / "in.parquet", "-o", tmp_path / "out.jsonl")[0] == 3
+    assert [a["id"] for a in load(tmp_path / "out.jsonl")] == [1, 4]
+    rejects = load(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [(r["line"], r["errors"][0]["detail"]) for r in rejects] == [
+        (2, "Not UTF-8 at byte 7."),
+        (3, "Must hold exactly one of: sentence, text, documents; given 0."),
+    ]
+
+
+def test_a_terminal_shows_progress(start, few_notes, tmp_path):
+    command = start(few_notes, "-o", tmp_path / "out.jsonl", terminal=True)
+    code, _, err = command.finish()
+    assert code == 0
+    assert "100%" in err and f"{FEW} rows" in err and "entities/s" in err
 
 
 # --- refused ------------------------------------------------------------------
@@ -338,10 +475,16 @@ def test_notes_of_parquet_hold_typed_predictions(run, notes, tmp_path):
         (["-", "--from", "parquet"], "Parquet cannot be read from standard input"),
         (["-", "-o", "README.md", "--to", "csv"], "README.md: is there already"),
         (["-", "--workers", "-1"], "--workers must be at least 1"),
+        (["README.md", "--from", "parquet"], "not Parquet (ArrowInvalid)"),
+        (["README.md", "--from", "csv"], "line 1: no column text; read are: id, text"),
+        (["tests", "--from", "csv"], "tests: Is a directory"),
+        (["a.csv", "-o", "./a.csv"], "input, output and rejects must be different"),
+        (["a.csv", "-o", "b.csv", "--rejects", "b.csv"], "input, output and rejects"),
+        (["a.csv", "-o", "none/b.csv"], "none/b.csv: there is no such directory"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, args, message):
-    code, out, err = run(*args, given=b"")
+    code, out, err = run(*args)
     assert (code, out, len(err.splitlines())) == (2, b"", 1)
     assert err.startswith(f"negation_api: {message}")
 

@@ -26,12 +26,10 @@ def attributes(pairs: list[dict]) -> dict:
     return {pair["Key"]: pair["Value"] for pair in pairs}
 
 
-@pytest.mark.parametrize("name", ["account", "environment"])
-def test_cfn_lint_finds_nothing(name):
+def test_cfn_lint_finds_nothing():
     command = [Path(sys.executable).with_name("cfn-lint"), "--region", "eu-central-1"]
-    run = subprocess.run(
-        [*command, "--", INFRA / f"{name}.yaml"], capture_output=True, text=True
-    )
+    files = [INFRA / "account.yaml", INFRA / "environment.yaml"]
+    run = subprocess.run([*command, "--", *files], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "")
 
 
