@@ -32,8 +32,8 @@ def create_app(settings: Settings, classifier) -> Flask:
         Passed in, so that tests need no weights.
     """
     # Imported late because they import __version__ from here.
-    from negation_api import access, health, metrics, openapi, predict, problems
-    from negation_api import schemas, telemetry
+    from negation_api import access, health, metrics, openapi, playground, predict
+    from negation_api import problems, schemas, telemetry
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -61,4 +61,5 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)
     app.register_blueprint(openapi.bp)
+    playground.init_app(app)
     return app

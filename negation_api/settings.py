@@ -84,6 +84,9 @@ class Settings:
         "SHA-256 digests in hexadecimal, separated by commas, of the keys that may use"
         " `/predict` and `/metrics`; empty lets everyone",
     )
+    playground: bool = _setting(
+        True, "`on` serves a page at `/` to try the service in a browser; `off`: 404"
+    )
     web_concurrency: int = _setting(
         0, "worker processes; 0 chooses from the CPU quota", low=0, high=256
     )

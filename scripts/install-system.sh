@@ -2,7 +2,7 @@
 # Install the Debian packages that `make test-system` needs. Run as root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-packages="haproxy openjdk-17-jre-headless wrk"
+packages="chromium chromium-driver haproxy openjdk-17-jre-headless wrk"
 missing=$(for p in $packages; do dpkg -s "$p" >/dev/null 2>&1 || echo "$p"; done)
 if [ -n "$missing" ]; then
   apt-get update -q

@@ -5,15 +5,19 @@ import io
 import json
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from negation_api import __version__
 from negation_api.settings import Settings
 from server import Server
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
@@ -47,7 +51,7 @@ def near(given, shown) -> bool:
 
 def test_each_curl_gives_what_is_shown(server):
     curls = [text for text in blocks("sh") if text.startswith("curl")]
-    assert len(curls) == len(blocks("json")) == 2
+    assert len(curls) == len(blocks("json")) == 3
     for curl, shown in zip(curls, blocks("json")):
         words = shlex.split(curl.replace("\\\n", ""))
         header = "Content-Type: application/json"
@@ -73,18 +77,65 @@ def test_the_python_client_works(server):
 def test_every_setting_is_in_the_table():
     rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \| (.*) \|$", README, re.MULTILINE)
     wanted = [
-        (f.name.upper(), f.default != "" and f"`{f.default}`" or "", f.metadata["doc"])
-        for f in fields(Settings)
+        (f.name.upper(), shown(f.default), f.metadata["doc"]) for f in fields(Settings)
     ]
     assert rows == wanted
 
 
-def test_every_target_and_file_that_is_named_exists():
-    root = Path(__file__).parent.parent
-    makefile = (root / "Makefile").read_text()
-    for target in re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z-]+)", README):
+def shown(default) -> str:
+    """Write a default as one would set it."""
+    switch = {True: "on", False: "off"}
+    value = switch[default] if isinstance(default, bool) else default
+    return f"`{value}`" if value != "" else ""
+
+
+PAPERS = ["README.md", "README-local.md", "CONTRIBUTING.md", "SECURITY.md"]
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_target_and_file_that_is_named_exists(paper):
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z-]+)", text)
+    commands += re.findall(r"^(?:[A-Z]+=\S+ )?make ([a-z-]+)", text, re.MULTILINE)
+    for target in commands:
         assert f"\n{target}:" in makefile
-    for path in re.findall(r"`((?:docs|training)/[\w./-]*)`", README):
-        assert (root / path).exists()
-    for module in re.findall(r"`(\w+\.py)`", README):
-        assert (root / "negation_api" / module).exists()
+    paths = re.findall(r"(?:`| )((?:docs|training|tests|scripts)/[\w./-]*)", text)
+    paths += re.findall(r"`((?:templates|static)/[\w./-]*)`", text)
+    paths += re.findall(r"`([\w-]+\.(?:py|md|cff))`", text)
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists() or (ROOT / "negation_api" / path).exists(), path
+
+
+def test_pictures_are_small_enough_to_show():
+    for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README):
+        assert (ROOT / picture).stat().st_size < 200_000
+
+
+def test_every_figure_of_quality_is_that_of_the_model_card():
+    card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+    section = README.partition("## How good it is")[2].partition("\n## ")[0]
+    figures = re.findall(r"0\.\d{3}", section)
+    assert len(figures) >= 5
+    for figure in figures:
+        assert figure in card
+
+
+def test_the_citation_is_valid_and_of_this_version():
+    command = ["check-jsonschema", "--builtin-schema", "vendor.citation-file-format"]
+    command[0] = str(Path(sys.executable).with_name(command[0]))
+    subprocess.run([*command, ROOT / "CITATION.cff"], check=True, capture_output=True)
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in text
+    for line in README.partition("## Citation")[2].splitlines():
+        for url in re.findall(r"<(https://\S+)>", line):
+            assert url in text
+
+
+def test_the_specimens_in_contributing_are_in_the_code():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = "".join(p.read_text() for p in ROOT.glob("negation_api/*.py"))
+    code += "".join(p.read_text() for p in ROOT.glob("tests/*.py"))
+    for specimen in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        assert specimen in code
