@@ -304,8 +304,15 @@ def _problems() -> dict:
                 problems.MEDIA_TYPE: {"schema": _ref("Problem"), "example": example}
             },
         }
+    responses["401"]["headers"] = {
+        "WWW-Authenticate": {"schema": {"type": "string"}},
+    }
     responses["429"]["headers"] = {
         "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
+    }
+    responses["default"] = {
+        "description": "Any other, such as 405 with its Allow; without a type.",
+        "content": {problems.MEDIA_TYPE: {"schema": _ref("Problem")}},
     }
     return responses
 

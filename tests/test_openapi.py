@@ -8,6 +8,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from negation_api import openapi, problems
+from negation_api.access import NoKey
+from negation_api.batching import DeadlinePassed, QueueFull
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 
@@ -53,7 +55,7 @@ def test_each_example_is_answered_as_described(client, name):
 def test_every_problem_type_is_described():
     operation = openapi.describe()["paths"]["/predict"]["post"]
     described = {
-        content["example"].get("type", "about:blank").rpartition("/")[2]
+        content.get("example", {}).get("type", "about:blank").rpartition("/")[2]
         for response in operation["responses"].values()
         for media_type, content in response["content"].items()
         if media_type == problems.MEDIA_TYPE
@@ -73,6 +75,51 @@ def test_every_problem_type_is_described():
 def test_problems_are_as_described(client, status, body, media_type):
     reply = client.post("/predict", data=body, content_type=media_type)
     assert reply.status_code == status
+    assert fits(reply.json, "Problem")
+
+
+@pytest.fixture
+def failing(app):
+    """A client, and a way to let the next prediction fail with an error."""
+    app.config["PROPAGATE_EXCEPTIONS"] = False  # as in production
+
+    def fail(error):
+        class Batcher:
+            def classify(self, *args):
+                raise error
+
+        app.extensions["batcher"] = Batcher()
+        return app.test_client()
+
+    batcher = app.extensions["batcher"]
+    yield fail
+    app.extensions["batcher"] = batcher
+
+
+@pytest.mark.parametrize(
+    "status, error",
+    [
+        (401, NoKey()),
+        (429, QueueFull(3)),
+        (500, RuntimeError()),
+        (504, DeadlinePassed()),
+    ],
+)
+def test_problems_of_the_service_are_the_examples_shown(failing, status, error):
+    """400, 413, 415 and 422 are above; 408 needs a slow client: test_faults.py."""
+    reply = failing(error).post("/predict", json={"sentence": "x"})
+    assert reply.status_code == status
+    operation = openapi.describe()["paths"]["/predict"]["post"]
+    described = operation["responses"][str(status)]
+    (content,) = described["content"].values()
+    assert reply.json | content["example"] == reply.json
+    assert fits(reply.json, schema_of(content))
+    assert described.get("headers", {}).keys() <= dict(reply.headers).keys()
+
+
+def test_405_is_a_problem_without_a_type(client):
+    reply = client.get("/predict")
+    assert reply.status_code == 405 and "POST" in reply.headers["Allow"]
     assert fits(reply.json, "Problem")
 
 
