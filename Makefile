@@ -14,6 +14,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	scripts/install.sh $(PYTHON) $(VENV) requirements-dev.txt
 	@touch $@
 
+.venv-checkov/.done: requirements-checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/pip install -q --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 install: $(VENV)/.run  ## Create .venv with what the service needs.
 
 run: install  ## Serve on port 8000 (PORT), as in production.
@@ -46,9 +51,20 @@ openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
 
-lint: $(VENV)/.dev  ## Black and Flake8 over everything; changes nothing.
+hashes: $(VENV)/.dev  ## Write requirements-hashes.txt anew, from requirements.txt.
+	$(BIN)/uv pip compile -q --no-deps --generate-hashes --no-emit-package torch \
+	    --no-header --no-annotate --python-version 3.11 --upgrade \
+	    requirements.txt -o requirements-hashes.txt
+
+lint: $(VENV)/.dev .venv-checkov/.done  ## Every linter over everything; changes nothing.
 	$(BIN)/black --check --quiet . || $(BIN)/black --check --diff .
 	$(BIN)/flake8
+	$(BIN)/shellcheck .ci/run scripts/*.sh training/*.sh
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict .circleci infra .*.yaml
+	$(BIN)/cfn-lint --region eu-central-1 -- infra/*.yaml
+	.venv-checkov/bin/checkov --config-file .checkov.yaml -d infra
+	.venv-checkov/bin/checkov --config-file .checkov.yaml -f Dockerfile .circleci/config.yml
 
 test: $(VENV)/.dev  ## All tests that need Python packages only.
 	$(BIN)/python -m pytest
@@ -58,5 +74,5 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report bench openapi format lint test \
+.PHONY: help install run model train report bench openapi format hashes lint test \
     test-system

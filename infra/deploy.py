@@ -2,10 +2,11 @@
 
     python infra/deploy.py COMMAND --environment dev|prod --account ID ...
 
-    register --image NAME@sha256:... --commit SHA    prints the new revision's ARN
-    update --revision ARN                            waits until it is in service
-    smoke --revision ARN                             asks it through the load balancer
-    image                                            prints what runs now
+    register --image NAME@sha256:... --commit SHA --model NAME --model-revision SHA
+                             prints the new revision's ARN
+    update --revision ARN    waits until it is in service
+    smoke --revision ARN     asks it through the load balancer
+    running                  prints what runs now, as the stack's parameters
 
 Rolling back is ``update`` with an older revision. Every step may be run again. Exit
 code 1 says that the step failed, and why in one line; 2 that the call was wrong.
@@ -26,10 +27,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 CONTAINER = "negation-api"
 SERVICE = "negation-api"
 POLL_SECONDS = 10
-UPDATE_SECONDS = (
-    30 * 60
-)  # three failed starts of a task trip the circuit breaker before
+UPDATE_SECONDS = 30 * 60  # the circuit breaker trips long before
 SMOKE_SECONDS = 5 * 60
+# Of a revision: what its image is; and the stack's parameters that say the same.
+TAGS = {"commit": "Commit", "model": "Model", "model-revision": "ModelRevision"}
 BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Members that describe_task_definition gives and register_task_definition refuses.
@@ -96,14 +97,25 @@ class Environment:
         found = self._ecs.describe_task_definition(taskDefinition=revision)
         return found["taskDefinition"]
 
-    def image(self) -> str:
-        """Give the image that the service runs."""
-        return _container(self._definition(self._service()["taskDefinition"]))["image"]
+    def running(self) -> str:
+        """Give the image that the service runs and its tags: ``Image=... Commit=...``.
 
-    def register(self, image: str, commit: str) -> str:
+        A stack that is updated with these parameters goes on running it.
+        """
+        found = self._ecs.describe_task_definition(
+            taskDefinition=self._service()["taskDefinition"], include=["TAGS"]
+        )
+        tags = {each["key"]: each["value"] for each in found.get("tags", [])}
+        values = {"Image": _container(found["taskDefinition"])["image"]}
+        values |= {p: tags[tag] for tag, p in TAGS.items() if tag in tags}
+        return " ".join(f"{name}={value}" for name, value in values.items())
+
+    def register(self, image: str, commit: str, model: str, model_revision: str) -> str:
         """Register what the service runs, but with *image*; give the ARN.
 
         :param image: by digest, so that what runs is what was approved.
+        :param commit: the whole SHA that the image was built from.
+        :param model: its name, as the image has it.
         """
         if not BY_DIGEST.fullmatch(image) or not COMMIT.fullmatch(commit):
             raise Failed("the image must be named by digest, the commit in full")
@@ -111,10 +123,10 @@ class Environment:
         for member in GIVEN_BY_ECS:
             definition.pop(member, None)
         _container(definition)["image"] = image
+        values = ("negation_api", commit, model, model_revision)
         tags = [
-            {"key": "project", "value": "negation_api"},
-            {"key": "commit", "value": commit},
-            {"key": "image", "value": image.rpartition("@")[2]},
+            {"key": key, "value": value}
+            for key, value in zip(("project", *TAGS), values, strict=True)
         ]
         made = self._ecs.register_task_definition(**definition, tags=tags)
         return made["taskDefinition"]["taskDefinitionArn"]
@@ -224,10 +236,10 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="deploy.py", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     wanted = {
-        "register": ("--image", "--commit"),
+        "register": ("--image", "--commit", "--model", "--model-revision"),
         "update": ("--revision",),
         "smoke": ("--revision",),
-        "image": (),
+        "running": (),
     }
     for name, options in wanted.items():
         step = steps.add_parser(name)

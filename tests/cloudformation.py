@@ -36,3 +36,25 @@ def properties(template: dict, kind: str) -> dict[str, dict]:
         for name, resource in template["Resources"].items()
         if resource["Type"] == kind
     }
+
+
+def resolve(template: dict, value):
+    """Put in parameters' defaults and mappings' values; conditions are false."""
+    if isinstance(value, list):
+        values = (resolve(template, item) for item in value)
+        return [item for item in values if item is not None]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"Ref": "AWS::NoValue"}:
+            return None
+        case {"Ref": name}:
+            return template["Parameters"].get(name, {}).get("Default", name)
+        case {"Fn::FindInMap": [name, *keys]}:
+            found = template["Mappings"][name]
+            for key in keys:
+                found = found[resolve(template, key)]
+            return found
+        case {"Fn::If": [_, _, otherwise]}:
+            return resolve(template, otherwise)
+    return {key: resolve(template, item) for key, item in value.items()}

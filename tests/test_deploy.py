@@ -1,13 +1,17 @@
 """infra/deploy.py: the good path against moto, the bad ones against a small fake."""
 
 import importlib.util
-import json
+import warnings
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+
+from cloudformation import INFRA, load
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("deploy", ROOT / "infra" / "deploy.py")
@@ -21,6 +25,11 @@ ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{FAMILY}:"
 OLD = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/negation-api@sha256:{'0' * 64}"
 NEW = OLD.replace("0" * 64, "1" * 64)
 COMMIT = "c" * 40
+MODEL = {
+    "model": "bvanaken/clinical-assertion-negation-bert",
+    "model_revision": "b" * 40,
+}
+BUILT = {"image": NEW, "commit": COMMIT, **MODEL}
 OUTPUTS = {
     "Cluster": FAMILY,
     "Family": FAMILY,
@@ -71,7 +80,7 @@ class FakeECS:
         else:
             self.deployments = [self._deployment(new, state)]
 
-    def describe_task_definition(self, taskDefinition):
+    def describe_task_definition(self, taskDefinition, include=()):
         number = int(taskDefinition.rpartition(":")[2])
         definition = {
             "taskDefinitionArn": ARN + str(number),
@@ -134,8 +143,8 @@ def environment(ecs, slept=None):
 def test_exactly_the_registered_revision_is_put_into_service():
     ecs = FakeECS(["IN_PROGRESS", "IN_PROGRESS", "COMPLETED"])
     dev = environment(ecs)
-    revision = dev.register(image=NEW, commit=COMMIT)
-    other = dev.register(image=OLD, commit="d" * 40)  # another commit's, meanwhile
+    revision = dev.register(**BUILT)
+    other = dev.register(OLD, "d" * 40, **MODEL)  # another commit's, meanwhile
     assert other != revision
     dev.update(revision)
     (update,) = ecs.updates
@@ -146,22 +155,23 @@ def test_exactly_the_registered_revision_is_put_into_service():
 def test_the_number_of_tasks_is_left_alone():
     ecs = FakeECS()
     environment(ecs).update(ARN + "1")
-    revision = environment(ecs).register(image=NEW, commit=COMMIT)
+    revision = environment(ecs).register(**BUILT)
     environment(ecs).update(revision)
     assert all("desiredCount" not in update for update in ecs.updates)
 
 
-def test_a_revision_is_tagged_with_its_commit():
+def test_a_revision_is_tagged_with_its_commit_and_model():
     ecs = FakeECS()
-    environment(ecs).register(image=NEW, commit=COMMIT)
+    environment(ecs).register(**BUILT)
     assert ecs.tags["commit"] == COMMIT
-    assert ecs.tags["image"] == "sha256:" + "1" * 64
+    assert ecs.tags["model"] == MODEL["model"]
+    assert ecs.tags["model-revision"] == MODEL["model_revision"]
 
 
 def test_a_step_run_again_changes_nothing():
     ecs = FakeECS()
     dev = environment(ecs)
-    revision = dev.register(image=NEW, commit=COMMIT)
+    revision = dev.register(**BUILT)
     dev.update(revision)
     dev.update(revision)
     assert len(ecs.updates) == 1
@@ -179,10 +189,26 @@ def test_a_step_run_again_changes_nothing():
 def test_a_deployment_that_does_not_succeed_fails_at_once(states, message, polls):
     ecs, slept = FakeECS(states), []
     dev = environment(ecs, slept)
-    revision = dev.register(image=NEW, commit=COMMIT)
+    revision = dev.register(**BUILT)
     with pytest.raises(deploy.Failed, match=message):
         dev.update(revision)
     assert len(slept) == polls
+
+
+def test_a_throttled_call_is_made_again(service, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's
+    calls = []
+
+    def throttle(request, **_):
+        calls.append(request.url)
+        if len(calls) < 3:
+            body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+            return AWSResponse(request.url, 400, {}, MockRawResponse(body))
+
+    session = boto3.Session()
+    session.events.register_first("before-send.ecs.DescribeServices", throttle)
+    assert deploy.Environment(session, "dev", ACCOUNT).running() == f"Image={OLD}"
+    assert len(calls) == 3
 
 
 def test_throttling_is_not_success():
@@ -190,7 +216,7 @@ def test_throttling_is_not_success():
     ecs = FakeECS([ClientError(error, "DescribeServices")])
     dev = environment(ecs)
     with pytest.raises(ClientError):
-        dev.update(dev.register(image=NEW, commit=COMMIT))
+        dev.update(dev.register(**BUILT))
 
 
 def test_another_account_is_refused():
@@ -204,7 +230,7 @@ def test_another_account_is_refused():
 )
 def test_only_a_digest_and_a_whole_commit_are_registered(image, commit):
     with pytest.raises(deploy.Failed, match="by digest"):
-        environment(FakeECS()).register(image=image, commit=commit)
+        environment(FakeECS()).register(image, commit, **MODEL)
 
 
 @pytest.mark.parametrize("revision", [FAMILY, f"{FAMILY}:1", ARN[:-1]])
@@ -225,10 +251,10 @@ def test_only_an_arn_with_its_number_is_put_into_service(revision):
 def test_an_older_revision_can_be_put_back():
     ecs = FakeECS()
     dev = environment(ecs)
-    dev.update(dev.register(image=NEW, commit=COMMIT))
+    dev.update(dev.register(**BUILT))
     ecs.states = ["COMPLETED"]
     dev.update(ARN + "1")
-    assert dev.image() == OLD
+    assert dev.running() == f"Image={OLD}"
 
 
 def test_the_smoke_test_runs_the_new_revision_inside_the_network():
@@ -248,68 +274,123 @@ def test_a_smoke_test_that_fails_fails_the_step(exit_code):
         environment(ecs).smoke(ARN + "1")
 
 
+def test_a_smoke_test_that_finds_no_place_fails_the_step():
+    ecs = FakeECS()
+    ecs.run_task = lambda **_: {"tasks": [], "failures": [{"reason": "Capacity"}]}
+    with pytest.raises(deploy.Failed, match="no task: Capacity"):
+        environment(ecs).smoke(ARN + "1")
+
+
 def test_a_revision_that_is_not_in_service_is_not_smoke_tested():
     ecs = FakeECS()
     dev = environment(ecs)
     with pytest.raises(deploy.Failed, match="another revision"):
-        dev.smoke(dev.register(image=NEW, commit=COMMIT))
+        dev.smoke(dev.register(**BUILT))
 
 
 @pytest.fixture
 def aws(monkeypatch):
-    """moto's AWS with a stack's outputs and a service."""
+    """An account that moto plays, with a VPC and a certificate; gives ECS."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
-        ecs = boto3.client("ecs")
-        ecs.create_cluster(clusterName=FAMILY)
-        container = {"name": "negation-api", "image": OLD, "memory": 4096}
-        first = ecs.register_task_definition(
-            family=FAMILY, containerDefinitions=[container]
-        )["taskDefinition"]["taskDefinitionArn"]
-        ecs.create_service(
-            cluster=FAMILY,
-            serviceName="negation-api",
-            taskDefinition=first,
-            desiredCount=1,
+        yield boto3.client("ecs")
+
+
+def make_stack(image: str) -> dict:
+    """Make an environment of the template, as docs/deploy.md says; give its outputs."""
+    subnets = boto3.client("ec2").describe_subnets()["Subnets"][:2]
+    ids = ",".join(subnet["SubnetId"] for subnet in subnets)
+    certificate = boto3.client("acm").request_certificate(DomainName="n.example")
+    values = {
+        "Environment": "dev",
+        "Vpc": subnets[0]["VpcId"],
+        "TaskSubnets": ids,
+        "LoadBalancerSubnets": ids,
+        "Certificate": certificate["CertificateArn"],
+        "HostName": "n.example",
+        "AccessLogBucket": "logs",
+        "AlarmTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+        "Image": image,
+    }
+    pairs = [{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()]
+    stacks = boto3.client("cloudformation")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # moto knows not every resource
+        stacks.create_stack(
+            StackName=FAMILY,
+            TemplateBody=(INFRA / "environment.yaml").read_text(),
+            Parameters=pairs,
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-        template = {
-            "Resources": {"Log": {"Type": "AWS::Logs::LogGroup"}},
-            "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
-        }
-        boto3.client("cloudformation").create_stack(
-            StackName=FAMILY, TemplateBody=json.dumps(template)
-        )
-        yield ecs
+    (stack,) = stacks.describe_stacks(StackName=FAMILY)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+
+@pytest.fixture
+def service(aws):
+    """An environment that runs ``OLD``."""
+    make_stack(image=OLD)
+    return aws
+
+
+def test_before_the_first_image_there_is_all_but_a_service(aws, capsys):
+    outputs = make_stack(image="")
+    assert OUTPUTS.keys() <= outputs.keys()
+    assert aws.list_services(cluster=outputs["Cluster"])["serviceArns"] == []
+    code, _, error = run(capsys, "register", **BUILT)
+    assert (code, error) == (
+        1,
+        "register: there is no service yet: update the stack with Image first\n",
+    )
 
 
 def run(capsys, step, **options):
     argv = [step, "--environment", "dev", "--account", ACCOUNT]
     for name, value in options.items():
-        argv += [f"--{name}", value]
+        argv += [f"--{name.replace('_', '-')}", value]
     code = deploy.main(argv)
     return code, *capsys.readouterr()
 
 
-def test_a_revision_is_registered_in_aws(aws, capsys):
-    code, revision, error = run(capsys, "register", image=NEW, commit=COMMIT)
+def test_a_revision_is_registered_in_aws(service, capsys):
+    code, revision, error = run(capsys, "register", **BUILT)
     assert (code, error) == (0, "")
-    found = aws.describe_task_definition(
+    found = service.describe_task_definition(
         taskDefinition=revision.strip(), include=["TAGS"]
     )
     (container,) = found["taskDefinition"]["containerDefinitions"]
     assert container["image"] == NEW
     assert {"key": "commit", "value": COMMIT} in found["tags"]
-    assert run(capsys, "image")[:2] == (0, OLD + "\n")
+    assert run(capsys, "running")[:2] == (0, f"Image={OLD}\n")
+
+
+def test_what_runs_is_told_as_the_stack_s_parameters(service, capsys):
+    _, revision, _ = run(capsys, "register", **BUILT)
+    service.update_service(
+        cluster=FAMILY, service="negation-api", taskDefinition=revision.strip()
+    )
+    code, told, _ = run(capsys, "running")
+    assert (code, dict(word.split("=") for word in told.split())) == (
+        0,
+        {
+            "Image": NEW,
+            "Commit": COMMIT,
+            "Model": MODEL["model"],
+            "ModelRevision": MODEL["model_revision"],
+        },
+    )
+    parameters = load("environment")["Parameters"]
+    assert {word.split("=")[0] for word in told.split()} <= parameters.keys()
 
 
 def test_a_wrong_account_is_told_in_one_line(aws, capsys):
-    argv = ["image", "--environment", "dev", "--account", "999999999999"]
+    argv = ["running", "--environment", "dev", "--account", "999999999999"]
     assert deploy.main(argv) == 1
     out, error = capsys.readouterr()
     assert out == ""
     assert error == (
-        "image: the credentials are of account 123456789012, not 999999999999\n"
+        "running: the credentials are of account 123456789012, not 999999999999\n"
     )

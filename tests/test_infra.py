@@ -1,14 +1,14 @@
-"""The CloudFormation templates: valid, least privilege, in step with the service."""
+"""The CloudFormation templates: least privilege, in step with the service."""
 
 import fnmatch
 import json
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from cloudformation import INFRA, load, properties
+from cloudformation import INFRA, load, properties, resolve
 from negation_api.settings import Settings
 
 ORG = "11111111-1111-1111-1111-111111111111"
@@ -24,13 +24,6 @@ def resource(name: str) -> dict:
 
 def attributes(pairs: list[dict]) -> dict:
     return {pair["Key"]: pair["Value"] for pair in pairs}
-
-
-def test_cfn_lint_finds_nothing():
-    command = [Path(sys.executable).with_name("cfn-lint"), "--region", "eu-central-1"]
-    files = [INFRA / "account.yaml", INFRA / "environment.yaml"]
-    run = subprocess.run([*command, "--", *files], capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (0, "")
 
 
 # --- who may take the deploy role ---------------------------------------------
@@ -62,6 +55,7 @@ def may_assume(claims: dict) -> bool:
     same = {
         "StringEquals": lambda given, wanted: given == wanted,
         "StringLike": fnmatch.fnmatchcase,
+        "StringNotLike": lambda given, wanted: not fnmatch.fnmatchcase(given, wanted),
     }
     assert statement["Condition"].keys() == same.keys()
     return all(
@@ -83,6 +77,8 @@ def test_the_project_s_main_branch_may_deploy():
         {"sub": RIGHT["sub"].replace("heads/main", "heads/feature")},
         {"sub": RIGHT["sub"].replace("heads/main", "heads/main-2")},
         {"sub": RIGHT["sub"].replace("heads/main", "pull/7")},
+        # A branch whose name ends like main's subject.
+        {"sub": RIGHT["sub"].replace("main", "x/" + RIGHT["sub"].partition("33/")[2])},
         {"sub": RIGHT["sub"].replace("acme", "fork")},
         {"sub": f"repo:{REPOSITORY}:ref:refs/heads/main"},
         {"sub": f"org/{ORG}/project/{PROJECT}/user/33"},
@@ -196,9 +192,16 @@ def test_secrets_come_from_secrets_manager():
 
 def test_what_the_task_is_told_are_settings():
     told = {each["Name"]: each["Value"] for each in container()["Environment"]}
-    told["PRECISION"] = ENVIRONMENT["Parameters"]["Precision"]["Default"]
+    told = resolve(ENVIRONMENT, told)
     settings = Settings.from_env(told)
     assert (settings.precision, settings.metrics_port) == ("int8", 9100)
+    assert settings.inference_threads == 2  # of 2048 units
+
+
+def test_every_size_has_as_many_threads_as_cores():
+    for size in ENVIRONMENT["Parameters"]["Cpu"]["AllowedValues"]:
+        threads = ENVIRONMENT["Mappings"]["Cpus"][size]["Threads"]
+        assert int(threads) * 1024 == int(size)
 
 
 def test_times_agree_with_the_service_s():
@@ -211,6 +214,12 @@ def test_times_agree_with_the_service_s():
     assert settings.request_timeout < idle < settings.keepalive
     assert settings.request_timeout < drain
     assert settings.graceful_timeout < container()["StopTimeout"] <= 120
+
+
+def test_what_runs_is_tagged_with_commit_and_model():
+    tags = attributes(resource("Task")["Tags"])
+    assert {"commit", "model", "model-revision"} <= tags.keys()
+    assert resource("Service")["PropagateTags"] == "TASK_DEFINITION"
 
 
 def test_metrics_are_out_of_reach_from_outside():
@@ -239,6 +248,7 @@ def test_the_listener_speaks_tls_only():
         "HTTPCode_ELB_5XX_Count",
         "TargetResponseTime",
         "UnHealthyHostCount",
+        "HealthyHostCount",
         "Throttled",
     ],
 )
@@ -254,6 +264,7 @@ def test_an_unexpected_use_of_the_deploy_role_wakes_somebody():
     (alarm,) = properties(ACCOUNT, "AWS::CloudWatch::Alarm").values()
     (transformation,) = metric["MetricTransformations"]
     assert alarm["MetricName"] == transformation["MetricName"]
+    assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
     (trail,) = properties(ACCOUNT, "AWS::CloudTrail::Trail").values()
     assert trail["IsLogging"] and trail["IncludeGlobalServiceEvents"]
 
@@ -261,3 +272,21 @@ def test_an_unexpected_use_of_the_deploy_role_wakes_somebody():
 def test_the_outputs_are_what_the_pipeline_asks_for():
     asked = {"Cluster", "Family", "Url", "Subnets", "SecurityGroup"}
     assert asked <= ENVIRONMENT["Outputs"].keys()
+
+
+def test_the_costs_that_are_told_are_those_that_are_computed():
+    document = (INFRA.parent / "docs" / "deploy.md").read_text()
+    shown = re.search(r"^\| vCPU.*?\n\n", document, re.MULTILINE | re.DOTALL)[0]
+    rates = re.findall(r"\| ([^|]+?) \((\d+)/s\)", shown)
+    command = [sys.executable, INFRA / "costs.py", *map("=".join, rates)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == shown.strip()
+
+
+def test_a_million_entities_cost_what_the_hours_cost():
+    """At 100 a second 10,000 seconds, of two vCPUs and four GiB."""
+    command = [sys.executable, INFRA / "costs.py", "x=100"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    row = next(line for line in run.stdout.splitlines() if line.startswith("| 2, 4 |"))
+    wanted = 1e4 / 3600 * (2 * 0.04048 + 4 * 0.004445)
+    assert float(row.split("|")[3]) == round(wanted, 2)

@@ -1,5 +1,6 @@
 """The CircleCI configuration: valid, whole, and gated before every change."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from negation_api.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / ".circleci" / "config.yml"
 CONFIG = yaml.safe_load(PATH.read_text())
+REQUIREMENTS = (ROOT / "requirements.txt").read_text()
 CHANGES = {"push", "register", "update", "roll-back"}  # jobs that change something
 
 
@@ -29,6 +33,19 @@ WORKFLOWS = ["deliver", "roll-back"]
 def steps(job: str) -> str:
     """Give everything that a job runs, as text."""
     return yaml.safe_dump(CONFIG["jobs"][job]["steps"], width=1000)
+
+
+def runs(job: str) -> list[str]:
+    """Give what a job runs in a shell, command by command."""
+    steps = CONFIG["jobs"][job]["steps"]
+    runs = (step["run"] for step in steps if isinstance(step, dict) and "run" in step)
+    return [run if isinstance(run, str) else run["command"] for run in runs]
+
+
+def normal(pin: str) -> str:
+    """Write a distribution's name as PEP 503 does."""
+    name, _, version = pin.partition("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"
 
 
 def test_the_schema_finds_nothing():
@@ -131,8 +148,64 @@ def test_prod_runs_what_dev_ran():
 
 def test_images_are_tagged_with_the_whole_commit_and_named_by_digest():
     assert "negation-api:$CIRCLE_SHA1" in steps("push")
-    assert "negation-api@$(digest)" in steps("push")
+    assert "pushed=$(digest)" in steps("push")
+    assert "negation-api@$pushed" in steps("push")
     assert ":latest" not in PATH.read_text()
+
+
+AWS = """#!/bin/sh
+case "$*" in
+  *describe-images*) [ -e pushed ] && echo sha256:abc || exit 254 ;;
+  *get-login-password*) echo secret ;;
+esac
+"""
+DOCKER = """#!/bin/sh
+echo "$*" >> docker.log
+[ "$1" != push ] || [ -e broken ] || touch pushed
+"""
+
+
+def push(directory: Path, base="python@sha256:" + "0" * 64) -> int:
+    """Run what the job ``push`` runs, beside an aws and a docker of a few lines."""
+    tools = directory / "bin"
+    tools.mkdir(exist_ok=True)
+    for name, text in {"aws": AWS, "docker": DOCKER}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "AWS_ORG_ACCOUNT": "123456789012",
+        "AWS_REGION": "eu-central-1",
+        "CIRCLE_SHA1": "c" * 40,
+    }
+    (command,) = (run for run in runs("push") if "docker push" in run)
+    script = command.replace("<< pipeline.parameters.base >>", base)
+    shell = ["bash", "-eo", "pipefail", "-c", script]  # CircleCI's
+    return subprocess.run(
+        shell, cwd=directory, env=environment, capture_output=True
+    ).returncode
+
+
+def test_a_commit_is_built_and_pushed_once(tmp_path):
+    for _ in range(2):
+        assert push(tmp_path) == 0
+        image = (tmp_path / "deploy" / "image").read_text()
+        registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+        assert image == f"{registry}/negation-api@sha256:abc\n"
+    log = (tmp_path / "docker.log").read_text().splitlines()
+    assert [line.split()[0] for line in log] == ["login", "build", "push"]
+    assert all("secret" not in line for line in log)
+
+
+def test_a_push_that_leaves_no_image_fails(tmp_path):
+    (tmp_path / "broken").touch()
+    assert push(tmp_path) != 0
+    assert not (tmp_path / "deploy" / "image").exists()
+
+
+def test_what_is_pushed_stands_on_a_base_named_by_digest(tmp_path):
+    assert push(tmp_path, base="python:3.11") != 0
+    assert not (tmp_path / "docker.log").exists()
 
 
 def test_nothing_sets_the_number_of_tasks():
@@ -167,7 +240,35 @@ def test_the_model_is_in_the_image_at_a_pinned_revision():
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "model fetch" in dockerfile
     assert "HF_HUB_OFFLINE=1" in dockerfile
-    assert re.search(r"ARG MODEL_REVISION=[0-9a-f]{40}", dockerfile)
+    pinned = CONFIG["parameters"]["model-revision"]["default"]
+    assert pinned == Settings().model_revision
+    assert re.fullmatch(r"[0-9a-f]{40}", pinned)
+    for argument in ("model", "model-revision"):
+        name = argument.upper().replace("-", "_")
+        wanted = f'--build-arg {name}="<< pipeline.parameters.{argument} >>"'
+        assert wanted in "".join(runs("push"))
+
+
+def test_dependencies_of_the_image_have_hashes():
+    """All but torch, which differs between indexes: docs/decisions/."""
+    pins = re.findall(r"^[\w.-]+==\S+", REQUIREMENTS, re.MULTILINE)
+    text = (ROOT / "requirements-hashes.txt").read_text()
+    hashed = re.findall(r"^([\w.-]+==\S+) \\\n    --hash=sha256:", text, re.MULTILINE)
+    torch = [pin for pin in pins if pin.startswith("torch==")]
+    assert sorted(map(normal, hashed + torch)) == sorted(map(normal, pins))
+    assert "--require-hashes" in (ROOT / "scripts/install.sh").read_text()
+
+
+@pytest.mark.parametrize("job", CONFIG["jobs"])
+def test_shellcheck_finds_nothing_in_what_is_run(job):
+    for command in runs(job):
+        script = re.sub(r"<<[^>]*>>", "value", command)
+        shellcheck = Path(sys.executable).with_name("shellcheck")
+        options = ["--shell=bash", "--severity=style", "--exclude=SC2194", "-"]
+        run = subprocess.run(
+            [shellcheck, *options], input=script, capture_output=True, text=True
+        )
+        assert (run.returncode, run.stdout) == (0, "")
 
 
 def test_the_container_is_not_root():
