@@ -11,20 +11,31 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-PORT = int(os.environ.get("PORT") or 8000)
 QUESTION = json.dumps({"sentence": "The patient denies [entity] fever [entity]."})
+DIRECTORIES = ("/", "/app", "/models", "/opt/venv", "/tmp", "/dev/shm")
+WANTED = {
+    "uid": 10001,
+    "capabilities": 0,
+    "no_new_privileges": True,
+    "writable": ["/tmp", "/dev/shm"],
+    "network": ["lo"],
+    "status": 200,
+    "label": "ABSENT",
+}
 
 
 def ask() -> tuple[int, str]:
     """Ask for a prediction; give status and label."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    port = int(os.environ.get("PORT") or 8000)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "application/json"}
     connection.request("POST", "/predict", QUESTION, headers)
     reply = connection.getresponse()
     return reply.status, json.load(reply).get("label", "")
 
 
-def writable(directory: str) -> bool:
+def is_writable(directory: str) -> bool:
+    """Tell whether a file can be made in *directory*."""
     probe = Path(directory) / "probe"
     with suppress(OSError):
         probe.write_text("")
@@ -33,38 +44,29 @@ def writable(directory: str) -> bool:
     return False
 
 
-def main_process() -> dict[str, str]:
-    """Give what the kernel says of the first process of the container."""
+def first_process() -> dict[str, str]:
+    """Give what the kernel says of the container's first process."""
     lines = Path("/proc/1/status").read_text().splitlines()
+    pairs = (line.split()[:2] for line in lines)
+    return {pair[0].rstrip(":"): pair[-1] for pair in pairs}
+
+
+def facts() -> dict:
+    """Find out what ``WANTED`` speaks of."""
+    process = first_process()
+    status, label = ask()
     return {
-        name: value.split()[0]
-        for name, _, value in (s.partition(":\t") for s in lines)
-        if value
+        "uid": int(process["Uid"]),
+        "capabilities": int(process["CapEff"], 16) | int(process["CapBnd"], 16),
+        "no_new_privileges": process["NoNewPrivs"] == "1",
+        "writable": [d for d in DIRECTORIES if is_writable(d)],
+        "network": sorted(os.listdir("/sys/class/net")),
+        "status": status,
+        "label": label,
     }
 
 
-status = main_process()
-code, label = ask()
-facts = {
-    "uid": int(status["Uid"]),
-    "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
-    "no_new_privileges": status["NoNewPrivs"] == "1",
-    "seccomp": status["Seccomp"] == "2",
-    "writable": [
-        d
-        for d in ("/", "/app", "/models", "/opt/venv", "/tmp", "/dev/shm")
-        if writable(d)
-    ],
-    "network": sorted(os.listdir("/sys/class/net")),
-    "status": code,
-    "label": label,
-}
-WANTED = {
-    "uid": 10001,
-    "capabilities": 0,
-    "no_new_privileges": True,
-    "status": 200,
-    "label": "ABSENT",
-}
-print(json.dumps(facts))
-sys.exit(not WANTED.items() <= facts.items() or "/" in facts["writable"])
+if __name__ == "__main__":
+    found = facts()
+    print(json.dumps(found))
+    sys.exit(found != WANTED)
