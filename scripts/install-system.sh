@@ -2,7 +2,8 @@
 # Install the Debian packages that `make test-system` needs. Run as root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-packages="chromium chromium-driver haproxy openjdk-17-jre-headless wrk"
+packages="buildah catatonit chromium chromium-driver debootstrap haproxy netavark
+  openjdk-17-jre-headless podman runc wrk"
 missing=$(for p in $packages; do dpkg -s "$p" >/dev/null 2>&1 || echo "$p"; done)
 if [ -n "$missing" ]; then
   apt-get update -q

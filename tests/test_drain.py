@@ -5,27 +5,22 @@ of idleness to 4 s, our keep-alive of 75 s to 5 s.
 """
 
 import http.client
-import json
 import os
 import random
 import select
 import signal
 import socket
-import subprocess
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
-from server import Server, free_port, read_reply, wait_until
+from balancer import HEADERS, NUM_CLIENTS, SLOW_BODY, Balancer, Load, connected
+from server import Server, read_reply, wait_until
 
 IDLE_SECONDS = 4  # of the balancer, towards both sides
 KEEPALIVE_SECONDS = 5  # of the server; 60:75 = 4:5
-NUM_CLIENTS = 16
-BODY = json.dumps({"sentence": "denies [entity] pain [entity]"})
-SLOW_BODY = json.dumps({"sentence": "denies [entity] pain [entity] history"})
-HEADERS = {"Content-Type": "application/json"}
 ENV = {"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}
 
 
@@ -41,7 +36,7 @@ def start(model, **settings) -> Server:
 def test_a_stopping_server_finishes_what_it_has(toy_model):
     with start(toy_model) as server, ExitStack() as stack:
         kept, asked, silent = (
-            stack.enter_context(_connection(server.port)) for _ in range(3)
+            stack.enter_context(connected(server.port)) for _ in range(3)
         )
         kept.request("GET", "/health")
         assert read_reply(kept).status == 200
@@ -64,15 +59,6 @@ def test_a_stopping_server_finishes_what_it_has(toy_model):
         assert server.stderr() == ""
 
 
-@contextmanager
-def _connection(port: int):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
 def _in_flight(port: int) -> int:
     """Count the connections to *port* that the server holds."""
     with open("/proc/net/tcp") as table:
@@ -81,114 +67,6 @@ def _in_flight(port: int) -> int:
 
 
 # --- behind a load balancer ---------------------------------------------------
-
-CONFIGURATION = """
-global
-    stats socket {socket} mode 600 level admin
-    hard-stop-after 2s
-defaults
-    mode http
-    timeout connect 2s
-    timeout check 2s
-    timeout client 30s
-    timeout server 30s
-    timeout http-keep-alive {idle}s
-    option http-keep-alive
-    http-reuse {reuse}
-    retries 0
-frontend clients
-    bind 127.0.0.1:{port}
-    default_backend servers
-backend servers
-    option httpchk GET /health
-    http-check expect status 200
-    default-server check inter 200ms fall 2 rise 1
-    server a 127.0.0.1:{ports[0]}
-    server b 127.0.0.1:{ports[1]}
-"""
-
-
-class Balancer:
-    """A running HAProxy, with two servers called a and b.
-
-    :param reuse: ``always`` keeps connections to the servers for all clients;
-        ``never`` keeps one for each client, for as long as the client's.
-    """
-
-    def __init__(self, directory, ports, reuse="always", idle=60):
-        self.port = free_port()
-        self._socket = directory / "haproxy.sock"
-        self._file = directory / "haproxy.cfg"
-        values = dict(socket=self._socket, port=self.port, ports=ports)
-        self._file.write_text(
-            CONFIGURATION.format(**values, reuse=reuse, idle=idle), encoding="ascii"
-        )
-
-    def __enter__(self):
-        self._process = subprocess.Popen(
-            ["haproxy", "-q", "-db", "-f", self._file],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_until(self._socket.exists, 10, "HAProxy listens")
-        for name in "ab":
-            self.wait_for(name, "UP")
-        return self
-
-    def __exit__(self, *exception):
-        self._process.terminate()
-        self._process.wait(10)
-
-    def tell(self, command: str) -> str:
-        with socket.socket(socket.AF_UNIX) as admin:
-            admin.connect(str(self._socket))
-            admin.sendall(command.encode() + b"\n")
-            return b"".join(iter(lambda: admin.recv(65536), b"")).decode()
-
-    def status(self, name: str) -> str:
-        rows = [line.split(",") for line in self.tell("show stat").splitlines()]
-        return next(row[17] for row in rows if row[:2] == ["servers", name])
-
-    def wait_for(self, name: str, status: str) -> None:
-        wait_until(lambda: self.status(name) == status, 20, f"{name} is {status}")
-
-
-class Load:
-    """Clients that keep their connections and count what fails."""
-
-    def __init__(self, port: int):
-        self.num_answered = 0
-        self.failures: list[str] = []
-        self._port = port
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(n,)) for n in range(NUM_CLIENTS)
-        ]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, number: int) -> None:
-        body = SLOW_BODY if number % 4 == 0 else BODY
-        with _connection(self._port) as connection:
-            while not self._stop.wait(0.02):
-                try:
-                    connection.request("POST", "/predict", body, HEADERS)
-                    status = read_reply(connection).status
-                except (OSError, http.client.HTTPException) as error:
-                    connection.close()
-                    status = type(error).__name__
-                if status == 200:
-                    self.num_answered += 1  # nearly right is right enough
-                else:
-                    self.failures.append(f"{status}")
 
 
 @pytest.mark.system
@@ -212,12 +90,10 @@ def _replace(servers, name: str, balancer: Balancer, stack: ExitStack) -> None:
     While one is away the other has the whole load.
     """
     old = servers[name]
-    balancer.tell(f"set server servers/{name} state drain")
+    balancer.drain(name)
     assert old.stop() == 0 and old.stderr() == ""
     servers[name] = new = stack.enter_context(start(old.model))
-    balancer.tell(f"set server servers/{name} addr 127.0.0.1 port {new.port}")
-    balancer.tell(f"set server servers/{name} state ready")
-    balancer.wait_for(name, "UP")
+    balancer.admit(name, new.port)
 
 
 @pytest.mark.system
@@ -271,7 +147,7 @@ class Distance:
             while True:
                 near, _ = self._listener.accept()
                 self._sockets.append(near)
-                far = socket.create_connection(("127.0.0.1", self._target))
+                far = socket.createconnection(("127.0.0.1", self._target))
                 self._sockets.append(far)
                 self._start(self._carry, near, far)
                 self._start(self._carry, far, near)
@@ -296,7 +172,7 @@ def _requests_after_silence(port: int, silences) -> list:
     outcomes = []
 
     def ask_twice(silence):
-        with _connection(port) as connection:
+        with connected(port) as connection:
             connection.request("GET", "/health")
             outcomes.append(read_reply(connection).status)
             time.sleep(silence)
