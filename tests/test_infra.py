@@ -36,10 +36,8 @@ RIGHT = {
 }
 
 
-def may_assume(claims: dict) -> bool:
-    """Evaluate the trust policy, as far as it uses what IAM has."""
-    role = ACCOUNT["Resources"]["DeployRole"]["Properties"]
-    text = role["AssumeRolePolicyDocument"]["Fn::Sub"]
+def substituted(text: str) -> str:
+    """Do what !Sub does, for one project in one account."""
     for name, value in {
         "CircleCIOrganization": ORG,
         "CircleCIProject": PROJECT,
@@ -48,6 +46,13 @@ def may_assume(claims: dict) -> bool:
         "AWS::AccountId": "123456789012",
     }.items():
         text = text.replace(f"${{{name}}}", value)
+    return text
+
+
+def may_assume(claims: dict) -> bool:
+    """Evaluate the trust policy, as far as it uses what IAM has."""
+    role = ACCOUNT["Resources"]["DeployRole"]["Properties"]
+    text = substituted(role["AssumeRolePolicyDocument"]["Fn::Sub"])
     (statement,) = json.loads(text)["Statement"]
     provider = f"oidc.circleci.com/org/{ORG}"
     federated = f"arn:aws:iam::123456789012:oidc-provider/{provider}"
@@ -258,15 +263,76 @@ def test_an_alarm_wakes_somebody(metric):
     assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
 
 
-def test_an_unexpected_use_of_the_deploy_role_wakes_somebody():
+def wakes(event: dict) -> bool:
+    """Evaluate the filter of the trail's log, as far as CloudWatch documents it."""
     (metric,) = properties(ACCOUNT, "AWS::Logs::MetricFilter").values()
-    assert "AssumeRoleWithWebIdentity" in metric["FilterPattern"]["Fn::Sub"]
+
+    def compare(match) -> str:
+        path, operator, wanted = match.groups()
+        value = event
+        for member in path.split("."):
+            value = (value or {}).get(member)
+        same = value is not None and fnmatch.fnmatchcase(value, wanted)
+        return str(same if operator == "=" else not same)
+
+    pattern = substituted(metric["FilterPattern"]["Fn::Sub"]).strip("{}")
+    words = re.sub(r'\$\.([\w.]+) (!?=) "(.*?)"', compare, pattern)
+    return eval(words.replace("&&", "and").replace("||", "or"))
+
+
+TAKEN = {
+    "eventName": "AssumeRoleWithWebIdentity",
+    "userIdentity": {"userName": RIGHT["sub"]},
+    "requestParameters": {
+        "roleArn": "arn:aws:iam::123456789012:role/negation-api-deploy"
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "members, expected",
+    [
+        ({}, False),
+        ({"errorCode": "AccessDenied"}, True),
+        ({"userIdentity": {"userName": RIGHT["sub"][:-4] + "feature"}}, True),
+        ({"userIdentity": {"userName": RIGHT["sub"].replace(PROJECT, ORG)}}, True),
+        ({"requestParameters": {"roleArn": "another"}, "errorCode": "x"}, False),
+    ],
+)
+def test_an_unexpected_use_of_the_deploy_role_wakes_somebody(members, expected):
+    assert wakes(TAKEN | members) is expected
+
+
+def test_that_filter_has_an_alarm_and_a_trail():
+    (metric,) = properties(ACCOUNT, "AWS::Logs::MetricFilter").values()
     (alarm,) = properties(ACCOUNT, "AWS::CloudWatch::Alarm").values()
     (transformation,) = metric["MetricTransformations"]
     assert alarm["MetricName"] == transformation["MetricName"]
     assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
     (trail,) = properties(ACCOUNT, "AWS::CloudTrail::Trail").values()
     assert trail["IsLogging"] and trail["IncludeGlobalServiceEvents"]
+    assert metric["LogGroupName"] == {"Ref": "TrailLog"}
+    assert trail["CloudWatchLogsLogGroupArn"] == {"Fn::GetAtt": ["TrailLog", "Arn"]}
+
+
+def test_logs_are_let_into_their_buckets():
+    policies = properties(ACCOUNT, "AWS::S3::BucketPolicy")
+    writes = {
+        statement["Principal"]["Service"]: statement
+        for policy in policies.values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "s3:PutObject"
+    }
+    trail = writes["cloudtrail.amazonaws.com"]
+    (name,) = properties(ACCOUNT, "AWS::CloudTrail::Trail").values()
+    source = trail["Condition"]["StringEquals"]["aws:SourceArn"]["Fn::Sub"]
+    assert source.rpartition("/")[2] == name["TrailName"]
+    assert trail["Resource"]["Fn::Sub"].endswith("/AWSLogs/${AWS::AccountId}/*")
+    balancers = writes["logdelivery.elasticloadbalancing.amazonaws.com"]
+    balancer = attributes(resource("LoadBalancer")["LoadBalancerAttributes"])
+    prefix = balancer["access_logs.s3.prefix"]["Fn::Sub"]
+    written = f"${{AccessLogs.Arn}}/{prefix}/AWSLogs/${{AWS::AccountId}}/*"
+    assert fnmatch.fnmatchcase(written, balancers["Resource"]["Fn::Sub"])
 
 
 def test_the_outputs_are_what_the_pipeline_asks_for():
