@@ -14,6 +14,7 @@ breaks that end something (headings, list items), so :class:`Note` looks at both
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -23,6 +24,17 @@ MARKER = "[entity]"
 # tokens of clinical text are about 2,300 characters; the bound keeps a note
 # without any sentence end linear in the number of its entities.
 MAX_SIDE_CHARS = 2_000
+
+# Characters of a sentence that is given as such: so many are read on either side of
+# its markers, at first and at most. No text has so few as 512 tokens in the latter.
+MIN_READ_CHARS = 640
+MAX_READ_CHARS = 128 * MIN_READ_CHARS
+
+MAX_WORD_CHARS = 100  # WordPiece knows no longer word
+
+# Line breaks, stops and colons of one request's notes, each a place where a sentence
+# may end: cutting takes 5 to 10 microseconds at each. 300 full pages have some 75,000.
+MAX_ENDS = 100_000
 
 # What is said before a list ("Patient denies the following:") belongs to every
 # item of it, unless it is a paragraph of its own.
@@ -103,6 +115,29 @@ def marked_span(sentence: str) -> Span:
     return Span(first.start(), last.end())
 
 
+def widening(sentence: str, entity: Span) -> Iterator[Span]:
+    """Give ever wider spans of *sentence* round *entity*, ending with words.
+
+    So that what is far from the entity need not be read, and costs nothing.
+
+    >>> list(widening("no cough", Span(3, 8)))
+    [Span(start=0, end=8)]
+    """
+    side, whole, part = MIN_READ_CHARS, Span(0, len(sentence)), None
+    while part != whole and side <= MAX_READ_CHARS:
+        start = max(0, entity.start - side)
+        end = min(whole.end, entity.end + side)
+        if start > 0:
+            space = sentence.find(" ", start, start + MAX_WORD_CHARS)
+            start = start if space < 0 else space
+        if end < whole.end:
+            space = sentence.rfind(" ", end - MAX_WORD_CHARS, end)
+            end = end if space < 0 else space
+        part = Span(start, end)
+        yield part
+        side *= 2
+
+
 def fit_window(num_tokens: int, entity: Span, limit: int) -> Span:
     """Choose the *limit* tokens round the entity that the model shall read.
 
@@ -158,22 +193,35 @@ _SECTIONS = "|".join(section.strip().replace(" ", r"[ ]") for section in """
     recommendations?, review of systems, ros, social history, vital signs
     """.split(","))
 # Every place where a sentence may end. De-identification brackets come first so
-# that what they hide is passed over whole ("**NAME[AAA M. BBB]").
+# that what they hide is passed over whole ("**NAME[AAA M. BBB]"). Repetitions are
+# possessive ("}+") where nothing can be given back, so that no text costs more than
+# its length.
 _CANDIDATE = re.compile(
     rf"""
-      (?P<hidden> \*\*[A-Z-]{{1,20}}\[[^\]{_NEWLINE}]{{0,80}}\]
-                | \[\*\*[^\]{_NEWLINE}]{{0,80}}\*\*\] )
+      (?P<hidden> \*\*[A-Z-]{{1,20}}+\[[^\]{_NEWLINE}]{{0,80}}+\]
+                | \[\*\*[^\]{_NEWLINE}]{{2,82}}+(?<=\*\*)\] )
     | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{{0,3}} ) (?=\s)
     | (?P<newline> [{_NEWLINE}] ) \s*
-    | (?P<heading> (?<=[\s.;]) (?: [A-Z][A-Z/&,()\ -]{{2,40}} : | (?i:{_SECTIONS}) : ) )
+    | (?P<heading> (?<=[\s.;]) (?: [A-Z][A-Z/&,()\ -]{{2,40}}+ :
+                                  | (?=[A-Za-z]) (?i:{_SECTIONS}) : ) )
     """,
     re.VERBOSE,
 )
+_END = re.compile(rf"[.!?](?=[\"'”’)\]]{{0,3}}\s)|[{_NEWLINE}:]")
 _KNOWN_SECTION = re.compile(rf"\b(?:{_SECTIONS}):\Z", re.IGNORECASE)
 _LIST_ITEM = re.compile(r"(?:[-*•·▪◦–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[ \t\xa0]")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
 _WORD = re.compile(r"[^\s]{1,40}")
+
+
+def count_ends(text: str) -> int:
+    """Count the places where a sentence of *text* may end, and at least as many.
+
+    >>> count_ends("Denies pain. Takes:\\n1.5 mg")
+    3
+    """
+    return sum(1 for _ in _END.finditer(text))
 
 
 def _last_word(text: str, start: int, end: int) -> str:
@@ -284,8 +332,7 @@ class Note:
     def _breaks(self, line: Span, found: re.Match) -> bool:
         """Tell whether the line break *found* after *line* ends a sentence."""
         text, following = self.text, found.end()
-        breaks = found.group().replace("\r\n", "\n")
-        if sum(c in _NEWLINE for c in breaks) > 1:
+        if _is_blank(found.group()):
             return True
         if _LIST_ITEM.match(text, following) or _LINE_HEADING.match(text, following):
             return True
@@ -306,8 +353,14 @@ class Note:
         if ends.endswith(":") and line.end - line.start <= MAX_LEAD_CHARS:
             begins = _LIST_ITEM.match(text, line.start)
             return Span(begins.end() if begins else line.start, line.end)
-        blank = sum(c in _NEWLINE for c in found.group().replace("\r\n", "\n")) > 1
-        return lead if is_item and not blank else None
+        return lead if is_item and not _is_blank(found.group()) else None
+
+
+def _is_blank(breaks: str) -> bool:
+    """Tell whether white space holds more than one line break."""
+    if len(breaks) == 1:
+        return False
+    return sum(c in _NEWLINE for c in breaks.replace("\r\n", "\n")) > 1
 
 
 def _plain(piece: str) -> str:

@@ -38,11 +38,13 @@ from negation_api.artefact import (  # noqa: E402
     verify,
 )
 from negation_api.assertion import (  # noqa: E402
+    MIN_READ_CHARS,
     Prediction,
     SentenceTooLong,
     Span,
     fit_window,
     marked_span,
+    widening,
 )
 from negation_api.bert import PackedBert, can_pack  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
@@ -95,17 +97,50 @@ class AssertionClassifier:
         :raises EntityTooLong: when the marked entity alone does not fit.
         :raises SentenceTooLong: when an unmarked sentence does not fit.
         """
-        encoding = self._tokenizer.encode(sentence, add_special_tokens=False)
-        ids, limit = encoding.ids, self.max_tokens - NUM_CONTROL_TOKENS
-        if len(ids) > limit:
-            if not marked:
-                raise SentenceTooLong(
-                    f"The sentence has {len(ids)} tokens; at most {limit} fit."
-                )
-            window = fit_window(len(ids), _token_span(sentence, encoding), limit)
-            ids = ids[window.start : window.end]
+        limit = self.max_tokens - NUM_CONTROL_TOKENS
+        ids = None
+        if len(sentence) <= 2 * MIN_READ_CHARS:
+            ids = self._tokenize(sentence).ids
+        if ids is None or len(ids) > limit:
+            encode = self._encode_window if marked else self._encode_whole
+            ids = encode(sentence, limit)
         first, last = self._ends
         return [first, *ids, last]
+
+    def _tokenize(self, text: str):
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _encode_window(self, sentence: str, limit: int) -> list[int]:
+        """Give the *limit* tokens round the entity, or all if there are no more."""
+        entity = marked_span(sentence)
+        for part in widening(sentence, entity):
+            encoding = self._tokenize(sentence[part.start : part.end])
+            span = Span(entity.start - part.start, entity.end - part.start)
+            tokens, total = _token_span(span, encoding), len(encoding.ids)
+            wanted = limit - (tokens.end - tokens.start)  # on each side
+            begins = part.start == 0 or tokens.start >= wanted
+            ends = part.end == len(sentence) or total - tokens.end >= wanted
+            if begins and ends:
+                break
+        window = fit_window(total, tokens, limit)
+        return encoding.ids[window.start : window.end]
+
+    def _encode_whole(self, sentence: str, limit: int) -> list[int]:
+        """Give all tokens of *sentence*, read no further than it takes to refuse it."""
+        for part in widening(sentence, Span(0, 0)):
+            ids = self._tokenize(sentence[: part.end]).ids
+            if len(ids) > limit:
+                at_least = "at least " if part.end < len(sentence) else ""
+                raise SentenceTooLong(
+                    f"The sentence has {at_least}{len(ids)} tokens; at most {limit}"
+                    " fit."
+                )
+        if part.end < len(sentence):
+            raise SentenceTooLong(
+                f"The sentence has {len(sentence)} characters; at most {part.end} are"
+                " read."
+            )
+        return ids
 
     @torch.inference_mode()
     def classify(self, rows: Sequence[Sequence[int]]) -> list[Prediction]:
@@ -135,9 +170,8 @@ class PaddedNetwork:
         return self._network(torch.tensor(padded), attention_mask=mask).logits
 
 
-def _token_span(sentence: str, encoding) -> Span:
-    """Give the span, in tokens, of the entity with both its markers."""
-    span = marked_span(sentence)
+def _token_span(span: Span, encoding) -> Span:
+    """Give the span in tokens of what has *span* in characters."""
     inside = [
         index
         for index, (start, end) in enumerate(encoding.offsets)

@@ -98,7 +98,7 @@ class Scorer:
             body = self._read(body)
             query = self._query(body)
             (document,) = query.documents
-            sentences = document.sentences()
+            sentences = document.sentences
             return query, list(encode_sentences(document, sentences, self.classifier))
         except BadJSON as error:
             errors = [{"pointer": "#", "detail": str(error)}]

@@ -8,7 +8,7 @@ from functools import partial
 from flask import Blueprint, current_app, g, request
 from marshmallow import ValidationError
 
-from negation_api.assertion import EntityTooLong, SentenceTooLong
+from negation_api.assertion import MAX_READ_CHARS, EntityTooLong, SentenceTooLong
 from negation_api.problems import invalid
 from negation_api.schemas import (
     Document,
@@ -19,6 +19,9 @@ from negation_api.schemas import (
     dump_refused,
     load_query,
 )
+
+# Clinical text has some 4.5; rows of it that are cut to the model's length, twice that.
+MAX_CHARS_PER_TOKEN = 12
 
 bp = Blueprint("predict", __name__)
 
@@ -51,14 +54,17 @@ def predict():
 def _encode(query: Query, classifier, max_tokens: int) -> list[list[list[int]]]:
     """Make the rows of each document; one that is or becomes refused has none.
 
-    :raises ValidationError: when the whole request has more than *max_tokens*.
+    :raises ValidationError: when the whole request has more than *max_tokens*, or so
+        many characters that reading them all would take long.
     """
-    rows, num_tokens = [], 0
+    rows, num_tokens, num_chars = [], 0, 0
     for index, document in enumerate(query.documents):
         rows.append([])
         if isinstance(document, Refused):
             continue
-        sentences = document.sentences()
+        sentences = document.sentences
+        num_chars += sum(min(len(each), MAX_READ_CHARS) for each in sentences)
+        _check_chars(query.form, MAX_CHARS_PER_TOKEN * max_tokens, num_chars)
         g.stopwatch.lap("context")
         try:
             for row in encode_sentences(document, sentences, classifier):
@@ -73,6 +79,12 @@ def _encode(query: Query, classifier, max_tokens: int) -> list[list[list[int]]]:
             rows[-1] = []
         g.stopwatch.lap("tokenize")
     return rows
+
+
+def _check_chars(form: str, allowed: int, given: int) -> None:
+    if given > allowed:
+        what = "characters in all sentences that the entities stand in"
+        raise ValidationError({form: [f"At most {allowed} {what}; given {given}."]})
 
 
 class TooLong(ValidationError):

@@ -8,13 +8,24 @@ numbers.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
 from negation_api import fhir
-from negation_api.assertion import OFFSET_UNITS, MarkerError, Note, Offsets, Span
-from negation_api.assertion import is_marked
+from negation_api.assertion import (
+    MARKER,
+    MAX_ENDS,
+    OFFSET_UNITS,
+    MarkerError,
+    Note,
+    Offsets,
+    Span,
+    count_ends,
+    is_marked,
+    marked_span,
+)
 from negation_api.settings import Settings
 
 MAX_ID_CHARS = 256
@@ -81,10 +92,11 @@ class Document:
     entities: tuple[Entity, ...] | None
     marked: bool = True
 
+    @cached_property
     def sentences(self) -> list[str]:
-        """Give what the model is to read: a marked sentence for each entity."""
-        if self.entities is None:
-            return [self.text]
+        """What the model is to read: a marked sentence for each entity."""
+        if not self.entities:
+            return [] if self.entities == () else [self.text]
         note = Note(self.text)
         return [note.mark(entity.span) for entity in self.entities]
 
@@ -240,13 +252,16 @@ def load_query(body, settings: Settings) -> Query:
     options = _options_schema.load(given)
     unit = options.pop("offset_unit")
     form = _form(body, FORMS)
-    if form != "documents":
+    if form == "documents":
+        raw = _form_schemas[form].load(body)["documents"]
+        _check_number("documents", len(raw), settings.max_documents, "documents")
+        _check_total("entities", raw, settings.max_entities, "documents")
+        documents = list(_documents(raw, unit, settings))
+    else:
         _check_total("entities", [body], settings.max_entities, "/entities")
-        return Query(form, [_document(body, form, unit, settings)], **options)
-    raw = _form_schemas[form].load(body)["documents"]
-    _check_number("documents", len(raw), settings.max_documents, "documents")
-    _check_total("entities", raw, settings.max_entities, "documents")
-    return Query(form, list(_documents(raw, unit, settings)), **options)
+        documents = [_document(body, form, unit, settings)]
+    _check_ends(documents, form)
+    return Query(form, documents, **options)
 
 
 def _form(body: dict, forms: Iterable[str]) -> str:
@@ -270,6 +285,14 @@ def _check_total(what: str, raw: list, allowed: int, field: str) -> None:
     lists = (d.get("entities") for d in raw if isinstance(d, dict))
     given = sum(len(e) if isinstance(e, list) else 1 for e in lists if e is not None)
     _check_number(what, given, allowed, field.lstrip("/"))
+
+
+def _check_ends(documents: list[Document | Refused], field: str) -> None:
+    """See that cutting all notes into sentences takes less than a second."""
+    notes = (d for d in documents if isinstance(d, Document) and d.entities)
+    given = sum(count_ends(note.text) for note in notes)
+    what = "line breaks, colons and sentence ends"
+    _check_number(what, given, MAX_ENDS, field)
 
 
 def _documents(raw: list, unit: str, settings: Settings):
@@ -300,13 +323,13 @@ def _id(raw) -> str | int | None:
 def _document(raw: dict, form: str, unit: str, settings: Settings) -> Document:
     data = _form_schemas[form].load(raw)
     if form == "sentence":
-        return _sentence(data)
+        return _sentence(data, settings)
     text = data["text"]
     entities = _entities(data["entities"], Offsets(text, unit), settings)
     return Document(data.get("id"), text, entities)
 
 
-def _sentence(data: dict) -> Document:
+def _sentence(data: dict, settings: Settings) -> Document:
     sentence = data["sentence"]
     if not sentence.strip():
         raise ValidationError({"sentence": ["Must not be blank."]})
@@ -314,6 +337,10 @@ def _sentence(data: dict) -> Document:
         marked = is_marked(sentence)
     except MarkerError as error:
         raise ValidationError({"sentence": [str(error)]}) from None
+    if marked:
+        entity = marked_span(sentence)
+        given = entity.end - entity.start - 2 * len(MARKER)
+        _check_entity_chars(given, settings, "sentence")
     return Document(data.get("id"), sentence, None, marked)
 
 
@@ -348,11 +375,15 @@ def _entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
         message = "{} is inside a character."
         raise ValidationError({k: [message.format(data[k])] for k in inside})
     span = Span(points["start"], points["end"])
-    allowed, given = settings.max_entity_chars, span.end - span.start
+    _check_entity_chars(span.end - span.start, settings, "end")
+    return Entity(data.get("id"), start, end, span)
+
+
+def _check_entity_chars(given: int, settings: Settings, field: str) -> None:
+    allowed = settings.max_entity_chars
     if given > allowed:
         message = f"At most {allowed} characters in an entity; given {given}."
-        raise ValidationError({"end": [message]})
-    return Entity(data.get("id"), start, end, span)
+        raise ValidationError({field: [message]})
 
 
 # --- what comes out -----------------------------------------------------------
@@ -444,7 +475,7 @@ def dump_document(query: Query, document: Document, predictions: Sequence) -> di
     named = {} if document.id is None else {"id": document.id}
     statuses = [_status(prediction, query.fhir) for prediction in predictions]
     if query.explain:
-        for status, sentence in zip(statuses, document.sentences(), strict=True):
+        for status, sentence in zip(statuses, document.sentences, strict=True):
             status["context"] = sentence
     if document.entities is None:
         return {**named, **statuses[0], "marked": document.marked}

@@ -1,0 +1,196 @@
+"""Whatever is sent: an answer or a refusal, soon, and never a 500."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from negation_api import create_app
+from negation_api.assertion import Prediction
+from negation_api.settings import Settings
+
+# A second where nothing else runs; the clock of the thread runs on while a neighbour
+# slows the core down.
+MAX_SECONDS = 3.0
+
+
+class Hurried:
+    """The embedded model's tokenizer, and answers that cost nothing."""
+
+    def __init__(self, classifier):
+        self._classifier = classifier
+
+    def __getattr__(self, name):
+        return getattr(self._classifier, name)
+
+    def classify(self, rows):
+        return [Prediction(dict.fromkeys(self.labels, 1 / 3)) for _ in rows]
+
+
+@pytest.fixture(scope="module")
+def app():
+    from negation_api.model import load_classifier
+
+    settings = Settings(inference_threads=1)
+    app = create_app(settings, Hurried(load_classifier(settings)))
+    app.extensions["batcher"].start()
+    yield app
+    app.extensions["batcher"].stop()
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    return app.test_client()
+
+
+# --- long texts ---------------------------------------------------------------
+
+HOSTILE = (
+    "a|.|a. |[|[ |[entity]|[  entity |[**|**A[|1|1. | |\n|- x\n|-\n|A:\n|A "
+    "|past medical |e\u0301|中|😀|J. |Denies:\n- a\n"
+).split("|")
+NUM_BYTES = 1024 * 1024 - 100_000  # the rest is for the offsets
+
+
+def sentence(text):
+    return {"sentence": text}
+
+
+def marked(text):
+    half = len(text) // 2
+    return {"sentence": f"{text[:half]} [entity] x [entity] {text[half:]}"}
+
+
+def note(text):
+    """A thousand entities, all over the text."""
+    places = [(len(text) - 2) * n // 1000 for n in range(1000)]
+    entities = [{"start": place, "end": place + 1} for place in places]
+    return {"text": text, "entities": entities, "explain": True}
+
+
+def giant_entities(text):
+    """Of all lengths up to the longest."""
+    entities = [{"start": 0, "end": n + 1} for n in range(1000)]
+    return {"text": text, "entities": entities}
+
+
+def documents(text):
+    part = text[: len(text) // 100]
+    entities = [{"start": 10 * n, "end": 10 * n + 5} for n in range(10)]
+    return {"documents": [{"text": part, "entities": entities}] * 100}
+
+
+def sentences(text):
+    return {"documents": [sentence(text[: len(text) // 100])] * 100}
+
+
+SHAPES = [sentence, marked, note, giant_entities, documents, sentences]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize("piece", HOSTILE, ids=ascii)
+def test_a_mebibyte_is_answered_or_refused_within_a_second(client, piece, shape):
+    body = shape(piece * (NUM_BYTES // len(piece.encode())))
+    raw = json.dumps(body, ensure_ascii=False).encode()
+    started = time.thread_time()  # of this thread: the service's own code
+    reply = client.post("/predict", data=raw, content_type="application/json")
+    assert time.thread_time() - started < MAX_SECONDS
+    assert reply.status_code in (200, 413, 422)
+
+
+LIMITS = {
+    "At most 100000 line breaks, colons and sentence ends in a request; given 1": {
+        "text": "ab.\n" * 50_001,
+        "entities": [{"start": 0, "end": 1}],
+    },
+    "At most 480000 characters in all sentences that the entities stand in;": {
+        "text": "a" * 5_000,
+        "entities": [{"start": 2_500, "end": 2_501 + n} for n in range(200)],
+    },
+    "At most 1000 characters in an entity; given 1002.": {
+        "sentence": f"[entity] {'a' * 1000} [entity]"
+    },
+    "The sentence has 100000 characters; at most 81920 are read.": {
+        "sentence": "a" * 100_000
+    },
+    "The sentence has at least 640 tokens; at most 510 fit.": {
+        "sentence": "." * 100_000
+    },
+}
+
+
+@pytest.mark.parametrize("detail", LIMITS)
+def test_each_limit_on_texts_tells_both_numbers(client, detail):
+    reply = client.post("/predict", json=LIMITS[detail])
+    assert reply.status_code == 422
+    (error,) = reply.json["errors"]
+    assert error["detail"].startswith(detail)
+
+
+def test_notes_as_they_are_written_are_far_from_the_limits(client):
+    """Three hundred pages, sixty lines each."""
+    line = "Glucose: 110 mg/dL (70-99). Denies pain, no fever.\n"
+    text = line * (NUM_BYTES // len(line))
+    entities = [{"start": 35 + 8 * n * len(line)} for n in range(1000)]
+    for entity in entities:
+        entity["end"] = entity["start"] + 6
+    body = {"text": text, "entities": entities}
+    assert client.post("/predict", json=body).status_code == 200
+
+
+# --- anything at all ----------------------------------------------------------
+
+ANY_TEXT = st.text(max_size=20) | st.text("[]entiyENTITY .\n\x00\ud800", max_size=40)
+ANY_NUMBER = st.integers(-5, 30) | st.integers() | st.floats()
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | ANY_NUMBER | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+ENTITY = st.fixed_dictionaries(
+    {"start": ANY_NUMBER, "end": ANY_NUMBER}, optional={"id": ANY_JSON}
+)
+OPTIONS = {
+    "offset_unit": st.sampled_from(["codepoint", "utf16", "utf8"]) | ANY_JSON,
+    "explain": st.booleans() | ANY_JSON,
+    "fhir": st.booleans() | ANY_JSON,
+    "id": ANY_JSON,
+}
+SENTENCE = st.fixed_dictionaries({"sentence": ANY_TEXT | ANY_JSON}, optional=OPTIONS)
+NOTE = st.fixed_dictionaries(
+    {"text": ANY_TEXT | ANY_JSON, "entities": st.lists(ENTITY, max_size=4) | ANY_JSON},
+    optional=OPTIONS,
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {"documents": st.lists(SENTENCE | NOTE | ANY_JSON, max_size=4) | ANY_JSON},
+    optional=OPTIONS,
+)
+
+
+def post(client, raw: bytes):
+    return client.post("/predict", data=raw, content_type="application/json")
+
+
+@given(SENTENCE | NOTE | DOCUMENTS | ANY_JSON)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_any_json_is_answered_or_refused(client, body):
+    reply = post(client, json.dumps(body).encode())
+    assert reply.status_code in (200, 400, 422)
+    if reply.status_code == 200:
+        for document in reply.json.get("documents", []):
+            assert document.get("error", {}).get("status", 422) == 422
+
+
+@given(st.binary(max_size=200), SENTENCE | NOTE, st.randoms())
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_any_bytes_are_answered_or_refused(client, noise, body, rng):
+    """Noise alone, and in the midst of what might have been valid."""
+    raw = json.dumps(body).encode()
+    place = rng.randrange(len(raw))
+    for damaged in (noise, raw[:place] + noise + raw[place:], raw[:place]):
+        assert post(client, damaged).status_code in (200, 400, 422)
