@@ -41,6 +41,8 @@ SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever sta
 CLIENT_CHECK_SECONDS = 0.25
 SUPERVISION_SECONDS = 0.25
 REST_SECONDS = 1.0
+LEARNING_RATE = 0.2  # weight of the newest batch
+MAX_WAIT = 0.5  # of the time that is left: what would wait longer is refused at once
 FIRST_GUESS_TOKENS_PER_SECOND = 1_000.0  # BERT-base on two cores
 
 log = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ class Batcher:
         slices = self._slices(rows, job)
         if not slices:
             return []
-        self._admit(slices[0])
+        self._admit(slices[0], deadline)
         try:
             while slices or job.left:
                 while slices and self._has_room(job):
@@ -203,10 +205,12 @@ class Batcher:
             tokens += len(ids)
         return slices
 
-    def _admit(self, first: list[Row]) -> None:
+    def _admit(self, first: list[Row], deadline: float) -> None:
         tokens = sum(row.length for row in first)
+        in_time = self._rate * MAX_WAIT * (deadline - time.monotonic())
         with self._changed:
-            full = self._admitted and self._admitted + tokens > self._queue_tokens
+            room = min(self._queue_tokens, in_time) - self._admitted
+            full = self._admitted and tokens > room
             if full or self._active >= self._max_requests:
                 raise QueueFull(self.retry_after())
             self._active += 1
@@ -279,12 +283,14 @@ class Batcher:
     def _infer(self, me: "InferenceThread") -> None:
         with self._cores.open(me.index) as core:
             while self._await_rows():
+                began = time.monotonic()
                 with core:
                     # What came while another worker had the core is in the batch.
                     batch = self._begin(me)
                     results, error = self._compute(batch) if batch else ({}, None)
                 self._deliver(batch, results, error)
                 me.work = None
+                self._learn(batch, time.monotonic() - began)
 
     def _await_rows(self) -> bool:
         """Wait until something waits; False when there will be no more."""
@@ -341,9 +347,14 @@ class Batcher:
             return dict.fromkeys(rows), error
         seconds = time.monotonic() - started
         tokens = sum(map(len, rows))
-        self._rate += 0.05 * (tokens * self._num_threads / seconds - self._rate)
         self._observe(len(rows), tokens, seconds)
         return results, None
+
+    def _learn(self, batch: list[Row], seconds: float) -> None:
+        """Note how fast the queue shrinks, turns of other workers included."""
+        if batch:
+            tokens = sum(row.length for row in batch) * self._num_threads
+            self._rate += LEARNING_RATE * (tokens / seconds - self._rate)
 
     def _deliver(self, batch: list[Row], results: dict, error) -> None:
         with self._changed:

@@ -187,6 +187,18 @@ def test_what_does_not_fit_is_refused_at_once(make, model, clients):
     assert ask(batcher, [(1,) * 30]) == [(1,) * 30]
 
 
+def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clients):
+    """By the first guess of 1,000 tokens a second: no answer is late under overload."""
+    batcher = make()
+    hold(model, batcher, clients)
+    waiting = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 25)])
+    wait_for(batcher, 5)
+    with pytest.raises(QueueFull):
+        ask(batcher, [(1,) * 40], seconds=0.4)
+    model.gate.set()
+    assert len(waiting.result()) == 5
+
+
 def test_too_many_requests_are_refused(make, model, clients):
     batcher = make(max_requests=2)
     hold(model, batcher, clients)
