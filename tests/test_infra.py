@@ -16,6 +16,7 @@ PROJECT = "22222222-2222-2222-2222-222222222222"
 REPOSITORY = "github.com/acme/negation_api"
 ACCOUNT = load("account")
 ENVIRONMENT = load("environment")
+TEMPLATES = {"account": ACCOUNT, "environment": ENVIRONMENT}
 
 
 def resource(name: str) -> dict:
@@ -356,3 +357,19 @@ def test_a_million_entities_cost_what_the_hours_cost():
     row = next(line for line in run.stdout.splitlines() if line.startswith("| 2, 4 |"))
     wanted = 1e4 / 3600 * (2 * 0.04048 + 4 * 0.004445)
     assert float(row.split("|")[3]) == round(wanted, 2)
+
+
+@pytest.mark.parametrize("name, template", TEMPLATES.items())
+def test_the_page_gives_each_stack_what_it_needs(name, template):
+    page = (INFRA.parent / "docs" / "deploy.md").read_text().replace("\\\n", " ")
+    lines = [line for line in page.splitlines() if f"infra/{name}.yaml" in line]
+    given = [
+        set(re.findall(r" (\w+)=", line.partition("--parameter-overrides")[2]))
+        for line in lines
+    ]
+    parameters = template["Parameters"]
+    needed = {key for key, value in parameters.items() if "Default" not in value}
+    assert needed <= given[0]  # the first time; CloudFormation remembers
+    assert set().union(*given) <= parameters.keys()
+    made = f"--stack-name negation-api-{'account' if name == 'account' else 'dev'}"
+    assert all(made in line for line in lines)
