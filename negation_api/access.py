@@ -23,6 +23,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key,"
+    " X-Request-Id",
+    "Access-Control-Max-Age": "600",
+}
 
 
 class NoKey(Unauthorized):
@@ -35,7 +41,9 @@ def _check() -> None:
             raise NotFound
         return
     digests = current_app.extensions["settings"].key_digests
-    if digests and request.endpoint in GUARDED and not _is_known(digests):
+    # A preflight carries no key; it is answered from what routes there are.
+    guarded = request.endpoint in GUARDED and request.method != "OPTIONS"
+    if digests and guarded and not _is_known(digests):
         raise NoKey
 
 
@@ -52,7 +60,24 @@ def _is_known(digests: tuple[bytes, ...]) -> bool:
 def _protect(response):
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    origins = current_app.extensions["settings"].origins
+    if origins:
+        _allow(response, origins)
     return response
+
+
+def _allow(response, origins: frozenset[str]) -> None:
+    """Let pages of *origins* ask and read (https://fetch.spec.whatwg.org/#cors)."""
+    response.vary.add("Origin")
+    if request.headers.get("Origin") not in origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    if "Access-Control-Request-Method" in request.headers:  # a preflight
+        response.headers.update(PREFLIGHT)
+    else:
+        exposed = "Retry-After, Server-Timing, X-Request-Id"
+        response.headers["Access-Control-Expose-Headers"] = exposed
 
 
 def init_app(app: Flask) -> None:

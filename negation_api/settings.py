@@ -87,6 +87,11 @@ class Settings:
     playground: bool = _setting(
         True, "`on` serves a page at `/` to try the service in a browser; `off`: 404"
     )
+    cors_origins: str = _setting(
+        "",
+        "origins, separated by commas, whose pages may read the answers"
+        " (`https://notes.example.org`); empty allows none",
+    )
     web_concurrency: int = _setting(
         0, "worker processes; 0 chooses from the CPU quota", low=0, high=256
     )
@@ -173,8 +178,24 @@ class Settings:
                 )
         return tuple(bytes.fromhex(text) for text in texts if text)
 
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """The origins of :attr:`cors_origins`, as a browser sends them.
+
+        :raises SettingError: for anything else, ``*`` too: every page would be
+            anybody's.
+        """
+        origins = [each.strip() for each in self.cors_origins.split(",")]
+        for origin in origins:
+            if origins != [""] and not _ORIGIN.fullmatch(origin):
+                raise SettingError(
+                    f"CORS_ORIGINS holds {origin!r}, which is not an origin such as"
+                    " https://notes.example.org, in lower case"
+                )
+        return frozenset(filter(None, origins))
+
     def __post_init__(self):
-        self.key_digests  # so that a wrong one stops the start
+        self.key_digests, self.origins  # so that a wrong one stops the start
         if self.metrics_port == self.port:
             raise SettingError(
                 f"METRICS_PORT={self.metrics_port} must differ from PORT={self.port},"
@@ -189,6 +210,7 @@ class Settings:
 
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
 _WORDS = {int: "whole number", float: "number", bool: "switch"}
 _SWITCH = {
     "on": True,

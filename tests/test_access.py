@@ -93,6 +93,63 @@ def test_every_answer_is_guarded_against_browsers(client, path, status):
     assert "Access-Control-Allow-Origin" not in reply.headers
 
 
+# --- other origins --------------------------------------------------------------
+
+FRIEND, STRANGER = "https://notes.example.org", "https://evil.example.org"
+
+
+@pytest.fixture
+def open_client(classifier):
+    settings = Settings(
+        inference_threads=1,
+        cors_origins=f"{FRIEND}, http://localhost:3000",
+        api_keys_sha256=DIGESTS,
+    )
+    app = create_app(settings, classifier)
+    app.extensions["batcher"].start()
+    yield app.test_client()
+    app.extensions["batcher"].stop()
+
+
+def test_pages_of_a_named_origin_may_read_answers_and_refusals(open_client):
+    for key, status in ((NEW, 200), ("wrong", 401)):
+        reply = ask(open_client, Origin=FRIEND, **{"X-API-Key": key})
+        assert reply.status_code == status
+        assert reply.headers["Access-Control-Allow-Origin"] == FRIEND
+        assert "X-Request-Id" in reply.headers["Access-Control-Expose-Headers"]
+        assert reply.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert reply.headers["Vary"] == "Origin"
+        assert "Access-Control-Allow-Credentials" not in reply.headers
+
+
+def test_a_preflight_needs_no_key(open_client):
+    asked = {"Origin": FRIEND, "Access-Control-Request-Method": "POST"}
+    reply = open_client.options("/predict", headers=asked)
+    assert reply.status_code == 200
+    assert "POST" in reply.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in reply.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("headers", [{"Origin": STRANGER}, {"Origin": "null"}, {}])
+def test_other_pages_may_not(open_client, headers):
+    reply = open_client.get("/health", headers=headers)
+    assert reply.status_code == 200
+    assert "Access-Control-Allow-Origin" not in reply.headers
+    assert reply.headers["Vary"] == "Origin"
+    assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_without_the_setting_nobody_s_page_may(client):
+    reply = client.get("/health", headers={"Origin": FRIEND})
+    assert "Access-Control-Allow-Origin" not in reply.headers
+
+
+@pytest.mark.parametrize("value", ["*", "notes.example.org", f"{FRIEND}/", ",", "null"])
+def test_what_is_no_origin_stops_the_start(value):
+    with pytest.raises(SettingError, match="CORS_ORIGINS"):
+        Settings.from_env({"CORS_ORIGINS": value})
+
+
 def test_no_answer_says_which_server_it_is(toy_model):
     with Server(model=toy_model, env={"WEB_CONCURRENCY": "1"}) as server:
         for reply in (
