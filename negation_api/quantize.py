@@ -8,6 +8,7 @@ reached by the operators that torch's own compiler uses;
 """
 
 import torch
+from torch.nn import functional
 
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
@@ -20,19 +21,18 @@ class QuantizedLinear:
 
     def __init__(self, linear: torch.nn.Linear, gelu: bool = False):
         weight = linear.weight.detach()  # (out, in)
-        self._scales = (weight.abs().amax(dim=1) / 127).clamp(min=_TINY)
+        self._scales = weight_scales(weight)
         rounded = (weight / self._scales[:, None]).round().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
         self._bias = None if linear.bias is None else linear.bias.detach().clone()
-        self._levels = input_levels()
         self._after = ("gelu", [], "none") if gelu else ("none", [], "")
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, in) to (rows, out), both float32."""
         num_rows = len(x)
         out = torch.ops.onednn.qlinear_pointwise(
-            *_quantize(x, self._levels, round_up(num_rows)),
+            *_quantize(x, round_up(num_rows)),
             self._weight,
             self._scales,
             self._zeros,
@@ -58,16 +58,14 @@ def round_up(num_rows: int) -> int:
     return -(-num_rows // step) * step
 
 
-def _quantize(
-    x: torch.Tensor, levels: int, num_rows: int
-) -> tuple[torch.Tensor, float, int]:
+def _quantize(x: torch.Tensor, num_rows: int) -> tuple[torch.Tensor, float, int]:
     """Give x (rows, in) as bytes, their scale and the byte that stands for zero.
 
     The bytes have *num_rows* rows, of which the last mean nothing.
     """
     low, high = (bound.item() for bound in torch.aminmax(x))
     low, high = min(0.0, low), max(0.0, high)
-    scale = max((high - low) / levels, _TINY)
+    scale = max((high - low) / 255, _TINY)
     zero = round(-low / scale)
     half = torch.tensor(zero + 0.5)  # to the nearest, as the conversion cuts off
     quantized = torch.zeros(num_rows, x.shape[1], dtype=torch.uint8)
@@ -75,10 +73,18 @@ def _quantize(
     return quantized, scale, zero
 
 
-def input_levels() -> int:
-    """Choose into how many steps this CPU's inputs are divided.
+def weight_scales(weight: torch.Tensor) -> torch.Tensor:
+    """Choose the scale of each channel of *weight* (out, in); -127..127 hold it.
 
-    A CPU that does not multiply bytes itself (VNNI, AMX) adds two products in 16
-    bits, which overflow unless the inputs keep to seven.
+    A CPU that does not multiply bytes itself (VNNI, AMX) adds the products of two
+    neighbours in 16 bits: there a channel's scale is such that even the largest
+    inputs, 255, times two neighbours of one sign stay below 32,768.
     """
-    return 255 if torch.cpu._is_vnni_supported() else 127
+    most = weight.abs().amax(dim=1)
+    if not torch.cpu._is_vnni_supported():
+        even = functional.pad(weight, (0, weight.shape[1] % 2))
+        for signed in (even, -even):
+            pairs = signed.clamp(min=0).unflatten(1, (-1, 2)).sum(dim=2)
+            # 127, as rounding may add one half to each: 255 * 128 = 32,640.
+            most = most.maximum(pairs.amax(dim=1))
+    return (most / 127).clamp(min=_TINY)

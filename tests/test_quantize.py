@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from negation_api.quantize import QuantizedLinear, input_levels
+from negation_api.quantize import QuantizedLinear, weight_scales
 
 
 def layer(inputs=64, outputs=96, **kwargs) -> torch.nn.Linear:
@@ -52,7 +52,22 @@ def test_one_large_channel_does_not_spoil_the_others():
     assert error < 0.05 * wanted.abs().max()
 
 
-@pytest.mark.parametrize("vnni, levels", [(True, 255), (False, 127)])
-def test_an_older_cpu_gets_inputs_of_seven_bits(monkeypatch, vnni, levels):
+@pytest.mark.parametrize("inputs", [768, 769])
+@pytest.mark.parametrize("sign", [1, -1])
+@torch.inference_mode()
+def test_sums_of_two_products_fit_sixteen_bits(sign, inputs):
+    """Where the CPU needs that: the largest inputs and neighbours of one sign."""
+    exact = layer(inputs, 32)
+    exact.weight.fill_(sign)
+    exact.bias.zero_()
+    for num_rows in (1, 40):
+        given = QuantizedLinear(exact)(torch.ones(num_rows, inputs))
+        assert (given - sign * inputs).abs().max() < 0.01 * inputs
+
+
+@pytest.mark.parametrize("vnni, most", [(True, 127), (False, 64)])
+def test_an_older_cpu_keeps_neighbours_of_one_sign_small(monkeypatch, vnni, most):
     monkeypatch.setattr("torch.cpu._is_vnni_supported", lambda: vnni)
-    assert input_levels() == levels
+    scales = weight_scales(torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]))
+    quantized = (torch.ones(3) / scales).round().tolist()
+    assert quantized == [most, most, 127]
