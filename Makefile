@@ -59,6 +59,8 @@ hashes: $(VENV)/.dev  ## Write requirements-hashes.txt anew, from requirements.t
 lint: $(VENV)/.dev .venv-checkov/.done  ## Every linter over everything; changes nothing.
 	$(BIN)/black --check --quiet . || $(BIN)/black --check --diff .
 	$(BIN)/flake8
+	$(BIN)/bandit -q -c pyproject.toml -r negation_api infra wsgi.py gunicorn.conf.py
+	$(BIN)/python -m negation_api doctor
 	$(BIN)/shellcheck .ci/run scripts/*.sh training/*.sh
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/yamllint --strict .circleci infra .*.yaml

@@ -16,6 +16,7 @@ COMMANDS = {
     "model": "fetch a model from the hub",
     "evaluate": "measure a model on labelled data",
     "predict": "answer the rows of a file",
+    "doctor": "tell which settings do not agree with each other",
 }
 MODULES = {"model": "hub", "predict": "bulk"}
 USAGE_ERROR = 2  # argparse's own code
