@@ -31,8 +31,10 @@ import time
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import count
 from math import ceil, inf
+from operator import attrgetter
 
 from negation_api.assertion import Prediction
 from negation_api.cores import Cores
@@ -41,6 +43,7 @@ SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever sta
 CLIENT_CHECK_SECONDS = 0.25
 SUPERVISION_SECONDS = 0.25
 REST_SECONDS = 1.0
+MAX_CHOICE = 64  # rows among which those of like length are chosen
 LEARNING_RATE = 0.2  # weight of the newest batch
 MAX_WAIT = 0.5  # of the time that is left: what would wait longer is refused at once
 FIRST_GUESS_TOKENS_PER_SECOND = 1_000.0  # BERT-base on two cores
@@ -313,25 +316,23 @@ class Batcher:
         return batch
 
     def _take(self) -> list[Row]:
-        """Take the row that is due first and those nearest to it in length.
+        """Take the row that is due first and, of those due next, the nearest in length.
 
-        The lock is held, and something waits.
+        Of those due next only, or in a long queue the unlucky would wait several times
+        as long as the others. The lock is held, and something waits.
         """
-        waiting = self._waiting
-        low = min(range(len(waiting)), key=lambda index: waiting[index].due)
-        self._virtual_time = waiting[low].due[0]
-        length = waiting[low].length
-        room, high = self._batch_tokens - length, low + 1
-        while high < len(waiting) or low > 0:  # the batch is waiting[low:high]
-            up = waiting[high].length - length if high < len(waiting) else inf
-            down = length - waiting[low - 1].length if low > 0 else inf
-            nearest = waiting[high] if up <= down else waiting[low - 1]
-            room -= nearest.length
-            if room < 0:
+        oldest = nsmallest(MAX_CHOICE, self._waiting, key=attrgetter("due"))
+        first = oldest[0]
+        self._virtual_time = first.due[0]
+        oldest.sort(key=lambda row: (abs(row.length - first.length), row.due))
+        batch, room = [], self._batch_tokens
+        for row in oldest:
+            room -= row.length
+            if room < 0 and batch:
                 break
-            low, high = (low, high + 1) if up <= down else (low - 1, high)
-        batch = waiting[low:high]
-        del waiting[low:high]
+            batch.append(row)
+        taken = set(map(id, batch))
+        self._waiting = [row for row in self._waiting if id(row) not in taken]
         return batch
 
     def _compute(self, batch: list[Row]) -> tuple[dict, Exception | None]:

@@ -199,6 +199,25 @@ def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clie
     assert len(waiting.result()) == 5
 
 
+def test_rows_of_another_length_do_not_wait_for_a_whole_long_queue(
+    make, model, clients
+):
+    """A batch is of like length, but chosen among those that are due soon."""
+    batcher = make()
+    hold(model, batcher, clients)
+    short = clients.submit(ask, batcher, [(1, 2, 3)])
+    wait_for(batcher, 1)
+    rest = []
+    for n in range(4):
+        rows = [(n, m, *[7] * 18) for m in range(20, 26)]
+        rest.append(clients.submit(ask, batcher, rows))
+        wait_for(batcher, 1 + 6 * (n + 1))
+    model.gate.set()
+    assert short.result() == [(1, 2, 3)]
+    assert [len(each.result()) for each in rest] == [6] * 4
+    assert (1, 2, 3) in model.batches[1]
+
+
 def test_too_many_requests_are_refused(make, model, clients):
     batcher = make(max_requests=2)
     hold(model, batcher, clients)
