@@ -366,6 +366,7 @@ def test_it_is_accessible_and_fits(driver, server, path, scheme, width):
     visitor.browser.set_size(driver, width, 900)
     if path == "/":
         visitor.wait_for_answers()
+    assert visitor.violations() == []
     found = Axe().run(driver)
     assert len(found["passes"]) > 10
     assert [

@@ -5,7 +5,7 @@ export const LABELS = {
   ABSENT: { name: "Absent", sign: "−", style: "absent" },
   POSSIBLE: { name: "Possible", sign: "?", style: "possible" },
 };
-const WAITING = { name: "Asking", sign: "…", style: "waiting" };
+const WAITING = { name: "Waiting", sign: "…", style: "waiting" };
 const REFUSED = { name: "Not answered", sign: "!", style: "refused" };
 
 /** Say how an entity stands: label, waiting or refused. */
