@@ -355,8 +355,7 @@ def test_a_busy_service_is_asked_again(driver, guarded):
 
 @pytest.mark.system
 @pytest.mark.parametrize("path", ["/", "/docs"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme, width", [("light", 360), ("dark", 1280)])
 def test_it_is_accessible_and_fits(driver, server, path, scheme, width):
     """By axe-core's rules: names, roles, contrast, order."""
     from axe_core_python.selenium import Axe
