@@ -39,11 +39,19 @@ report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 	$(BIN)/pip install -q --no-deps -r training/requirements.txt
 	PYTHON=$(PYTHON) training/report.sh $(DATA_DIR) $(BIN)/python
 
-bench:  ## The service beside its bound and its peers; a quarter of an hour, needs wrk.
+.venv-bench/.done: requirements.txt bench/requirements.txt
 	scripts/install.sh $(PYTHON) .venv-bench requirements.txt
 	scripts/install.sh $(PYTHON) .venv-bench bench/requirements.txt
+	@touch $@
+
+bench: .venv-bench/.done  ## Service, bound and peers; a quarter of an hour, needs wrk.
 	.venv-bench/bin/python bench/run.py --seconds 4
-	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.png
+	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.md
+
+bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five minutes.
+	.venv-bench/bin/python bench/run.py --seconds 6 --shapes 1x2 2x1 2x2 \
+	    --output bench/results/shapes.json
+	.venv-bench/bin/python bench/report.py bench/results/shapes.json docs/performance.md
 
 openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
 	$(BIN)/python -m negation_api.openapi > docs/openapi.json
@@ -76,5 +84,5 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report bench openapi format hashes lint test \
+.PHONY: help install run model train report bench bench-shapes openapi format hashes lint test \
     test-system

@@ -1,4 +1,7 @@
-"""Tables and picture of a run: ``python bench/report.py RESULTS.json [PICTURE]``."""
+"""Put tables and picture of a run into a document, and beside it.
+
+python bench/report.py RESULTS.json docs/performance.md
+"""
 
 import json
 import sys
@@ -11,9 +14,18 @@ PEERS = ("pipeline", "litserve", "mosec", "bentoml")
 def tables(found: dict) -> str:
     """Render a run as Markdown."""
     machine = found["machine"]
-    told = f"{machine['cpu']}, {machine['cores']} cores ({', '.join(machine['int8'])})"
-    told += f", Python {machine['python']}, torch {machine['torch']}"
+    int8 = ", ".join(machine["int8"]) or "no VNNI"
+    told = f"{machine['cpu']}, {machine['cores']} cores ({int8})"
+    told += f", Python {machine['python']}, torch {machine['torch']}."
+    if "ours" in found["runs"][0]:
+        told += f" wrk used {most_of_wrk(found):.2f} of a core at most."
     return "\n\n".join([told, *(section(run) for run in found["runs"])])
+
+
+def most_of_wrk(found: dict) -> float:
+    """Give the largest part of a core that the load generator took for our service."""
+    loads = (run["ours"]["clients"].values() for run in found["runs"])
+    return max(load["wrk_cores"] for each in loads for load in each)
 
 
 def section(run: dict) -> str:
@@ -124,8 +136,24 @@ def draw(found: dict, output: Path) -> None:
     figure.savefig(output, dpi=110, metadata={"Software": None})
 
 
+def fill(document: Path, found: dict) -> None:
+    """Put the tables of a run into *document*, between the comments that name it."""
+    name = "shapes" if "shapes" in found["runs"][0] else "results"
+    text = document.read_text()
+    before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+    if not end:
+        raise SystemExit(f"{document}: has no place for {name}")
+    document.write_text(f"{before}{begin}\n{tables(found)}\n\n{end}{after}")
+
+
+def main(results: Path, document: Path) -> None:
+    """Fill *document*; draw the picture beside it, unless shapes were compared."""
+    found = json.loads(results.read_text())
+    fill(document, found)
+    if "ours" in found["runs"][0]:
+        draw(found, document.with_suffix(".png"))
+
+
 if __name__ == "__main__":
-    results = json.loads(Path(sys.argv[1]).read_text())
-    print(tables(results))
-    if len(sys.argv) > 2:
-        draw(results, Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -42,6 +43,7 @@ NOTE_OF_SHAPES = 300
 PEERS = ("pipeline", "litserve", "mosec", "bentoml")
 PATHS = {"mosec": "/inference"}  # of the others: /predict
 START_SECONDS = 120
+CPU_SECONDS = ("ru_utime", "ru_stime")
 LUA = """
 local bodies = {%s}
 local next = %d
@@ -98,6 +100,7 @@ class Load:
                 "60s",
             ]
             url = f"http://127.0.0.1:{port}"
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             run = subprocess.run(
                 [*command, "-s", script.name, url],
                 capture_output=True,
@@ -106,6 +109,9 @@ class Load:
             )
         found = json.loads(re.findall(r"^\{.*\}$", run.stdout, re.MULTILINE)[-1])
         found["rate"] = found["requests"] / found["seconds"]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = sum(getattr(after, k) - getattr(before, k) for k in CPU_SECONDS)
+        found["wrk_cores"] = spent / found["seconds"]
         return found
 
 
