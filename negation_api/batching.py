@@ -147,6 +147,7 @@ class Batcher:
         self._admitted = 0  # tokens of all slices in the queue or being computed
         self._active = 0  # requests
         self._rate = FIRST_GUESS_TOKENS_PER_SECOND
+        self._num_batches = 0
         self._threads: dict[int, InferenceThread] = {}
         self._stopped = threading.Event()
 
@@ -355,7 +356,9 @@ class Batcher:
         """Note how fast the queue shrinks, turns of other workers included."""
         if batch:
             tokens = sum(row.length for row in batch) * self._num_threads
-            self._rate += LEARNING_RATE * (tokens / seconds - self._rate)
+            self._num_batches += 1  # the first replaces the guess
+            weight = max(LEARNING_RATE, 1 / self._num_batches)
+            self._rate += weight * (tokens / seconds - self._rate)
 
     def _deliver(self, batch: list[Row], results: dict, error) -> None:
         with self._changed:
