@@ -56,9 +56,8 @@ from negation_api.tables import (
 
 DONE, NOT_DONE, CANNOT, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
 # What is sorted by length together, and what a worker has to do again after a kill:
-# some 20 s of BERT-base, one second of the embedded model.
-BLOCK_ENTITIES = 256
-BLOCK_ROWS = 256
+# some 10 s of BERT-base, 2 s of the embedded model. A row without counts as one.
+BLOCK_ENTITIES = 128
 BLOCK_BYTES = 1024 * 1024
 BLOCKS_A_WORKER = 2  # one being computed, one ready
 ORPHAN_CHECK_SECONDS = 0.5
@@ -224,23 +223,19 @@ def _seed(job: Job, settings: Settings, classifier) -> bytes:
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     options = (job.format_out, job.one_entity, job.flat, settings.batch_tokens)
     model = tuple(dump_model(classifier).values())
-    block = BLOCK_ENTITIES, BLOCK_ROWS, BLOCK_BYTES
+    block = BLOCK_ENTITIES, BLOCK_BYTES
     return repr((__version__, block, limits, options, model)).encode()
 
 
 def blocks(rows: Iterable) -> Iterator[list]:
-    """Cut *rows* into lists of about ``BLOCK_ENTITIES``, and no more than the rest."""
+    """Cut *rows* into lists of about ``BLOCK_ENTITIES``, or about ``BLOCK_BYTES``."""
     block, num_entities, num_bytes = [], 0, 0
     for row in rows:
         block.append(row)
         more_entities, more_bytes = _size(row[1])
         num_entities += more_entities
         num_bytes += more_bytes
-        if (
-            num_entities >= BLOCK_ENTITIES
-            or len(block) == BLOCK_ROWS
-            or num_bytes >= BLOCK_BYTES
-        ):
+        if num_entities >= BLOCK_ENTITIES or num_bytes >= BLOCK_BYTES:
             yield block
             block, num_entities, num_bytes = [], 0, 0
     if block:
@@ -254,7 +249,7 @@ def _size(body) -> tuple[int, int]:
     if not isinstance(body, dict):
         return 1, 0
     entities = body.get("entities")
-    num_entities = len(entities) if isinstance(entities, list) else 1
+    num_entities = (len(entities) if isinstance(entities, list) else 0) or 1
     texts = (value for value in body.values() if isinstance(value, str))
     return num_entities, sum(map(len, texts)) + 100 * num_entities
 

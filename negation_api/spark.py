@@ -5,13 +5,13 @@ In Python, on a DataFrame::
     from negation_api.spark import predict
     answers = predict(frame, Settings(model="./weights"))
 
-As a job, from Parquet to Parquet::
+As a job, from Parquet files or a table to Parquet::
 
     spark-submit --archives weights.zip#weights negation_api/spark.py \\
         --input notes/ --output answers/ --model ./weights
 
 Each Python worker loads the model once and keeps it. Rows come as Arrow batches
-(``mapInArrow``, which needs no pandas), are sorted by length within a batch, and go
+(``mapInArrow``), are sorted by length within a window, and go
 back in their order. A row that cannot be answered comes back with ``errors``, the
 same as the HTTP problem's, and without ``predictions``.
 """
@@ -19,71 +19,105 @@ same as the HTTP problem's, and without ``predictions``.
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow
+from pyspark import SparkFiles
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import col
 
-# spark-submit runs this file itself, from wherever its archive was put.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+PACKAGE = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    # spark-submit runs this file from wherever it was put, and its neighbours are not
+    # to stand in for packages of their names.
+    sys.path[0] = str(PACKAGE.parent)
 
+from negation_api import __version__  # noqa: E402
 from negation_api.offline import Answered, Scorer  # noqa: E402
+from negation_api.schemas import dump_model  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
-from negation_api.tables import without_nulls  # noqa: E402
+from negation_api.tables import rows_of  # noqa: E402
 
 COLUMNS = ("id", "text", "entities")
-ROWS_A_BATCH = 512  # sorted by length together; bounds memory
-FILES_A_PART = 64
 LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
+WINDOW_ROWS = 128  # sorted by length together
+BATCH_ROWS = 1024  # what Spark hands to a Python worker at a time; bounds memory
+TASK_ROWS = 2_000  # some minutes of BERT-base; computed again when its executor dies
+FILES_A_PART = 64
+PARTS_AT_ONCE = 2  # so that the last tasks of one part leave no core idle
+CANNOT = 2  # exit code, as the command line's
 SCHEMA = """
     id string,
     predictions array<struct<
         id: string, start: long, end: long, label: string, score: double,
         scores: struct<PRESENT: double, ABSENT: double, POSSIBLE: double>>>,
-    errors array<struct<pointer: string, detail: string>>
+    errors array<struct<pointer: string, detail: string>>,
+    model struct<name: string, revision: string, sha256: string, precision: string>
 """
 
 
-def predict(frame: DataFrame, settings: Settings = Settings()) -> DataFrame:
+def load_model(settings: Settings):
+    """Load the classifier, once for the life of a Python worker."""
+    # Imported late because only executors need torch.
+    from negation_api.model import load_classifier
+
+    # What --archives brings lies in the working directory of an executor, but not in
+    # that of local[N].
+    unpacked = SparkFiles.get(settings.model)
+    if Path(unpacked).is_dir():
+        settings = replace(settings, model=unpacked)
+    return load_classifier(settings)
+
+
+def predict(
+    frame: DataFrame,
+    settings: Settings = Settings(),
+    load: Callable[[Settings], object] = load_model,
+) -> DataFrame:
     """Answer every row of *frame*.
 
     :param frame: with columns ``id`` (string or whole number), ``text`` and
         ``entities``, an array of structs with ``start``, ``end`` and perhaps ``id``,
         offsets in Unicode code points, half-open. Others are left out.
     :param settings: as those of the service; ``model`` is a path on the executors.
+    :param load: gives the classifier; called in the Python workers.
     :return: a row for each, with the columns of ``SCHEMA``, in no promised order.
     """
-    chosen = frame.select(*COLUMNS)
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        return _answer(batches, settings)
+        return _answer(batches, Scorer(load(settings), settings))
 
-    return chosen.mapInArrow(answer, SCHEMA)
+    return frame.select(*COLUMNS).mapInArrow(answer, SCHEMA)
 
 
-def _answer(batches: Iterable[pyarrow.RecordBatch], settings: Settings) -> Iterator:
+def _answer(batches: Iterable[pyarrow.RecordBatch], scorer: Scorer) -> Iterator:
     """Runs in a Python worker, once for each partition."""
-    from negation_api.model import load_classifier  # kept for the worker's life
-
-    scorer = Scorer(load_classifier(settings), settings)
+    model = dump_model(scorer.classifier)
     for batch in batches:
-        for first in range(0, len(batch), ROWS_A_BATCH):
-            rows = batch.slice(first, ROWS_A_BATCH).to_pylist()
-            results = scorer.score([without_nulls(row) for row in rows])
-            answers = [_row(row, result) for row, result in zip(rows, results)]
+        for first in range(0, len(batch), WINDOW_ROWS):
+            rows = list(rows_of(batch.slice(first, WINDOW_ROWS)))
+            results = scorer.score(rows)
+            answers = [_row(*pair, model) for pair in zip(rows, results, strict=True)]
             yield pyarrow.RecordBatch.from_pylist(answers, schema=_arrow_schema())
 
 
-def _row(row: dict, result) -> dict:
-    named = {"id": None if row["id"] is None else str(row["id"])}
+def _row(row, result, model: dict) -> dict:
+    given = row.get("id") if isinstance(row, dict) else None
+    answer = {"id": None if given is None else str(given), "model": model}
     if not isinstance(result, Answered):
-        return {**named, "predictions": None, "errors": result.errors}
-    predictions = result.dump().get("predictions", [])
+        return {**answer, "errors": result.errors}
+    predictions = result.dump()["predictions"]
     for prediction in predictions:
         if "id" in prediction:
             prediction["id"] = str(prediction["id"])
-    return {**named, "predictions": predictions, "errors": None}
+    return {**answer, "predictions": predictions}
 
 
 def _arrow_schema() -> pyarrow.Schema:
@@ -92,11 +126,13 @@ def _arrow_schema() -> pyarrow.Schema:
     prediction = [("id", text), ("start", pyarrow.int64()), ("end", pyarrow.int64())]
     prediction += [("label", text), ("score", number), ("scores", scores)]
     error = [("pointer", text), ("detail", text)]
+    model = [(name, text) for name in ("name", "revision", "sha256", "precision")]
     return pyarrow.schema(
         [
             ("id", text),
             ("predictions", pyarrow.list_(pyarrow.struct(prediction))),
             ("errors", pyarrow.list_(pyarrow.struct(error))),
+            ("model", pyarrow.struct(model)),
         ]
     )
 
@@ -104,58 +140,185 @@ def _arrow_schema() -> pyarrow.Schema:
 # --- the job --------------------------------------------------------------------
 
 
-def parts(files: Sequence[str], size: int) -> dict[str, list[str]]:
-    """Deal *files* out to parts of *size*, named after what they hold.
+class JobError(ValueError):
+    """The job cannot be done as it is asked for; the message is one line."""
 
-    >>> sorted(map(len, parts(["a", "b", "c"], 2).values()))
-    [1, 2]
+
+@dataclass(frozen=True)
+class Part:
+    """Some files of the input, answered and committed together.
+
+    :ivar name: a digest of the files as they are now, and of all else that the answers
+        depend on: a part that is there under its name is the one that is wanted.
     """
-    files = sorted(files)
-    groups = [files[first : first + size] for first in range(0, len(files), size)]
-    return {
-        hashlib.blake2b("\n".join(group).encode(), digest_size=8).hexdigest(): group
-        for group in groups
-    }
+
+    name: str
+    files: Sequence[str]
+
+    @classmethod
+    def of(cls, files: Sequence[tuple[str, int, float]], settings: Settings) -> "Part":
+        """Make a part of *files*, each a path, a size, a time of change."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(repr((__version__, settings, files)).encode())
+        return cls(digest.hexdigest(), [path for path, *_ in files])
 
 
-def run(spark: SparkSession, source: DataFrame, output: str, settings, size: int):
-    """Answer *source* part by part; what an earlier run finished is passed over.
+def plan(source: DataFrame, settings: Settings, files_a_part: int) -> list[Part]:
+    """Deal the files of *source* out to parts.
 
-    A part is a number of the source's files, and finished when Spark has put
-    ``_SUCCESS`` into its directory, ``OUTPUT/part=NAME``.
+    :raises JobError: when it does not lie in files, such as a view of a join.
     """
-    for name, files in parts(source.inputFiles(), size).items():
-        target = f"{output}/part={name}"
-        if _exists(spark, f"{target}/_SUCCESS"):
-            continue
-        frame = spark.read.schema(source.schema).parquet(*files)
-        predict(frame, settings).write.mode("overwrite").parquet(target)
+    file = col("_metadata")
+    changed = file.file_modification_time.cast("double")  # seconds, in no time zone
+    fields = file.file_path, file.file_size, changed
+    try:
+        rows = source.select(*fields).distinct().collect()
+    except AnalysisException:
+        raise JobError("--input must be files, or a table that lies in files") from None
+    files = sorted(map(tuple, rows))
+    starts = range(0, len(files), files_a_part)
+    return [Part.of(files[start : start + files_a_part], settings) for start in starts]
 
 
-def _exists(spark: SparkSession, path: str) -> bool:
-    """Tell whether a file is there, on whatever file system Spark knows."""
-    jvm = spark.sparkContext._jvm
-    place = jvm.org.apache.hadoop.fs.Path(path)
-    system = place.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    return system.exists(place)
+class Output:
+    """The job's directory, on whatever file system Spark knows."""
+
+    def __init__(self, spark: SparkSession, path: str):
+        self._path = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
+        self.path = path.rstrip("/")
+        hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+        self._system = self._path(self.path).getFileSystem(hadoop)
+
+    def part(self, part: Part) -> str:
+        """Give the directory of *part*."""
+        return f"{self.path}/part={part.name}"
+
+    def is_done(self, part: Part) -> bool:
+        """Tell whether an earlier run committed *part*."""
+        return self._system.exists(self._path(f"{self.part(part)}/_SUCCESS"))
+
+    def drop_others(self, parts: Sequence[Part], overwrite: bool) -> None:
+        """Remove what no part of this job has written.
+
+        :raises JobError: when there is such, and it is not to be overwritten.
+        """
+        found = self._system.globStatus(self._path(f"{self.path}/part=*"))
+        names = {f"part={part.name}" for part in parts}
+        others = [
+            s.getPath() for s in found or () if s.getPath().getName() not in names
+        ]
+        if others and not overwrite:
+            raise JobError(
+                f"{self.path}: holds {len(others)} parts of another input, model or"
+                " version; --overwrite removes them"
+            )
+        for path in others:
+            self._system.delete(path, True)
+
+    def finish(self) -> None:
+        """Say that all parts are there, as Spark does of one."""
+        self._system.create(self._path(f"{self.path}/_SUCCESS"), True).close()
 
 
-def main(argv: list[str]) -> None:
-    """Run as a job."""
+def run(
+    source: DataFrame,
+    output: Output,
+    parts: Sequence[Part],
+    answer: Callable[[DataFrame], DataFrame],
+    task_rows: int,
+) -> None:
+    """Answer the *parts* of *source* that no earlier run has finished."""
+
+    def compute(part: Part) -> None:
+        rows = source.where(col("_metadata.file_path").isin(*part.files))
+        rows = rows.select(*COLUMNS)
+        # Rows cost seconds, not bytes: however few and large the files are, all cores
+        # get their share.
+        num_tasks = -(-rows.count() // task_rows)
+        target = answer(rows.repartition(max(1, num_tasks))).write.mode("overwrite")
+        target.parquet(output.part(part))
+
+    pool = ThreadPoolExecutor(PARTS_AT_ONCE)
+    try:
+        list(pool.map(compute, [part for part in parts if not output.is_done(part)]))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    output.finish()
+
+
+@contextmanager
+def _session() -> Iterator[SparkSession]:
+    """Give the session of spark-submit, with this package sent to the executors."""
+    builder = SparkSession.builder.appName("negation_api")
+    batch_rows = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    spark = builder.config(batch_rows, BATCH_ROWS).getOrCreate()
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            if PACKAGE.is_dir():  # otherwise it is in what --py-files brought
+                spark.sparkContext.addPyFile(_zip_package(directory))
+            yield spark
+    finally:
+        spark.stop()
+
+
+def _zip_package(directory: str) -> str:
+    path = Path(directory) / "negation_api.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for module in sorted(PACKAGE.glob("*.py")):
+            file.write(module, f"{PACKAGE.name}/{module.name}")
+    return str(path)
+
+
+def read(spark: SparkSession, name: str) -> DataFrame:
+    """Read a table, or Parquet files if *name* is no table's.
+
+    :raises JobError: when it is neither, or lacks a column.
+    """
+    try:
+        is_table = "/" not in name and spark.catalog.tableExists(name)
+        source = spark.table(name) if is_table else spark.read.parquet(name)
+    except AnalysisException as error:
+        condition = error.getCondition() or "unreadable"
+        raise JobError(f"{name}: neither a table nor Parquet ({condition})") from None
+    missing = [column for column in COLUMNS if column not in source.columns]
+    if missing:
+        raise JobError(f"{name}: no column {missing[0]}; needed: {', '.join(COLUMNS)}")
+    return source
+
+
+def main(argv: list[str], load=load_model) -> int:
+    """Run as a job.
+
+    :param load: as for :func:`predict`.
+    :return: the exit code.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--input", required=True, help="Parquet files, or a table")
-    parser.add_argument("--output", required=True, help="directory of Parquet files")
-    parser.add_argument("--model", default="embedded", help="path on the executors")
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "int8"))
-    parser.add_argument("--files-a-part", type=int, default=FILES_A_PART)
+    add = parser.add_argument
+    add("--input", required=True, help="Parquet files, or a table that lies in files")
+    add("--output", required=True, help="directory for Parquet files, the job's own")
+    add("--model", required=True, help="directory on the executors")
+    add("--precision", default="fp32", choices=("fp32", "int8"))
+    add("--files-a-part", type=int, default=FILES_A_PART, help="committed together")
+    add("--rows-a-task", type=int, default=TASK_ROWS, help="computed by one core")
+    add("--overwrite", action="store_true", help="remove parts of another input")
     args = parser.parse_args(argv)
-    spark = SparkSession.builder.appName("negation_api").getOrCreate()
-    is_table = spark.catalog.tableExists(args.input) if "/" not in args.input else False
-    source = spark.table(args.input) if is_table else spark.read.parquet(args.input)
     settings = Settings(model=args.model, precision=args.precision)
-    run(spark, source, args.output, settings, args.files_a_part)
-    spark.stop()
+    with _session() as spark:
+        try:
+            source = read(spark, args.input)
+            parts = plan(source, settings, args.files_a_part)
+            output = Output(spark, args.output)
+            output.drop_others(parts, args.overwrite)
+        except JobError as error:
+            print(f"negation_api: {error}", file=sys.stderr)
+            return CANNOT
+        answer = lambda rows: predict(rows, settings, load)  # noqa: E731
+        run(source, output, parts, answer, args.rows_a_task)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    # By its own name, so that executors find its functions in the package.
+    from negation_api import spark
+
+    sys.exit(spark.main(sys.argv[1:]))

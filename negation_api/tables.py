@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from marshmallow import ValidationError
 
-from negation_api.offline import Answered, note_of_entity
+from negation_api.offline import ENTITY_FIELDS, Answered, note_of_entity
 from negation_api.schemas import BadJSON, dump_model, load_json
 
 FORMATS = ("jsonl", "csv", "parquet")
@@ -209,18 +209,18 @@ def _row_of(batch) -> dict | ValidationError:
 
 
 def without_nulls(row: dict) -> dict:
-    """Leave out what is null, in the entities too: columns are always there."""
+    """Leave out what is null, and of entities all but place and id."""
     row = {key: value for key, value in row.items() if value is not None}
     if isinstance(row.get("entities"), list):
-        row["entities"] = [
-            (
-                {k: v for k, v in entity.items() if v is not None}
-                if isinstance(entity, dict)
-                else entity
-            )
-            for entity in row["entities"]
-        ]
+        row["entities"] = [_entity(entity) for entity in row["entities"]]
     return row
+
+
+def _entity(entity):
+    if not isinstance(entity, dict):
+        return entity
+    found = {key: entity.get(key) for key in ENTITY_FIELDS.values()}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 # --- out ----------------------------------------------------------------------

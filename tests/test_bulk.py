@@ -210,6 +210,28 @@ def test_a_killed_run_goes_on_to_the_same_output(start, run, tmp_path):
     assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
 
 
+@pytest.mark.system
+def test_100_000_rows_killed_half_way_and_resumed_are_those_of_one_run(
+    start, run, tmp_path
+):
+    """A minute's work, hence not among the quick tests."""
+    text = "Denies [entity] pain {} [entity] on the left."
+    rows = ({"id": n, "sentence": text.format(n)} for n in range(100_000))
+    path = write_jsonl(tmp_path / "in.jsonl", rows)
+    assert run(path, "-o", tmp_path / "whole.jsonl")[0] == 0
+    command = start(path, "-o", tmp_path / "out.jsonl")
+    wait_for_parts(
+        command, tmp_path / "out.jsonl.parts", 100_000 // BLOCK_ENTITIES // 2
+    )
+    command.signal(signal.SIGKILL)
+    command.finish()
+    code, _, err = run(path, "-o", tmp_path / "out.jsonl")
+    assert code == 0 and 45_000 < summary(err)["resumed"] < 75_000
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
+    assert whole.count(b"\n") == 100_000
+
+
 @pytest.mark.parametrize("left", ["parts", "rejects", "output"])
 def test_a_run_killed_while_it_joins_is_joined_again(run, tmp_path, left):
     """What a kill leaves at each step of the end, laid out by hand."""
@@ -337,6 +359,8 @@ def write_parquet(path: Path, rows) -> Path:
     import pyarrow as pa
     import pyarrow.parquet
 
+    for row in rows:
+        row["entities"] = [{"concept": "C0030193", **e} for e in row["entities"]]
     table = pa.Table.from_pylist([{"ward": "7 North", **row} for row in rows])
     pyarrow.parquet.write_table(table, path)
     return path
@@ -347,7 +371,7 @@ def write_parquet(path: Path, rows) -> Path:
 def test_every_format_gives_the_same(run, write, to, notes, tmp_path):
     rows = load(notes)[:50]
     path = write(tmp_path / f"in.{write.__name__.removeprefix('write_')}", rows)
-    expected = write_jsonl(tmp_path / "in.jsonl", rows)
+    expected = write_jsonl(tmp_path / "in.jsonl", load(notes)[:50])
     assert run(expected, "--flat", "-o", tmp_path / "expected.jsonl")[0] == 0
     assert run(path, "--flat", "-o", tmp_path / f"out.{to}")[0] == 0
     assert flat(tmp_path / f"out.{to}") == flat(tmp_path / "expected.jsonl")

@@ -2,22 +2,18 @@
 
 import json
 import os
-import re
+import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from cluster import QUICK, Cluster, submit
+from forked import Command
 from notes import make_notes, write_jsonl
-from server import free_port, wait_until
-from toy import write_bert
 
-ROOT = Path(__file__).parents[1]
-JOB = ROOT / "negation_api" / "spark.py"
-NUM_NOTES = 3_000
+NUM_NOTES = 1_500
 BAD = [
     {"id": "bad-1", "text": "No pain.", "entities": [{"start": 3, "end": 99}]},
     {"id": "bad-2", "text": " ", "entities": [{"start": 5, "end": 2}]},
@@ -27,8 +23,10 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return write_bert(tmp_path_factory.mktemp("models") / "toy")
+def weights(toy_model, tmp_path_factory) -> str:
+    """The toy model as an archive."""
+    path = tmp_path_factory.mktemp("archive") / "toy"
+    return shutil.make_archive(str(path), "zip", toy_model)
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +35,15 @@ def notes() -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def expected(toy, notes, tmp_path_factory) -> dict[str, dict]:
+def expected(toy_model, notes, tmp_path_factory) -> dict[str, dict]:
     """What the command line answers, by the note's id."""
     directory = tmp_path_factory.mktemp("cli")
-    source = write_jsonl(directory / "in.jsonl", notes)
-    subprocess.run(
-        [sys.executable, "-m", "negation_api", "predict", source]
-        + ["-o", directory / "out.jsonl"],
-        cwd=ROOT,
-        env={**os.environ, "MODEL": str(toy)},
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    rejects = (directory / "out.jsonl.rejects.jsonl").read_text().splitlines()
-    lines = (directory / "out.jsonl").read_text().splitlines() + rejects
-    rows = [json.loads(line) for line in lines]
+    source, output = directory / "in.jsonl", directory / "out.jsonl"
+    write_jsonl(source, notes)
+    env = {"MODEL": str(toy_model)}
+    assert Command(("predict", source, "-o", output), env=env).finish()[0] == 3
+    rejects = Path(f"{output}.rejects.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in output.read_text().splitlines() + rejects]
     assert len(rows) == len(notes)
     return {row["id"]: row for row in rows}
 
@@ -73,28 +65,6 @@ def write_parquet(directory: Path, notes: list[dict], num_files: int) -> Path:
         table = pa.Table.from_pylist(rows, schema=schema)
         pa.parquet.write_table(table, directory / f"{number}.parquet")
     return directory
-
-
-def submit(source: Path, output: Path, toy: Path, *args, **options):
-    """Start the job with pyspark's own spark-submit."""
-    import pyspark
-
-    command = [Path(pyspark.__file__).parent / "bin" / "spark-submit"]
-    command += ["--conf", "spark.ui.enabled=false", *args, JOB]
-    command += ["--input", source, "--output", output, "--model", toy]
-    environment = {
-        **os.environ,
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    return subprocess.Popen(
-        [str(part) for part in [*command, *options.get("job_args", ())]],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def finish(process) -> None:
@@ -126,92 +96,200 @@ def check(rows: list[dict], expected: dict[str, dict]) -> None:
             assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
 
 
-@pytest.mark.parametrize("master, num_files", [("local[1]", 1), ("local[2]", 5)])
-def test_answers_are_the_command_line_s(
-    toy, notes, expected, tmp_path, master, num_files
-):
-    source = write_parquet(tmp_path / "in", notes, num_files)
-    finish(submit(source, tmp_path / "out", toy, "--master", master))
-    check(read(tmp_path / "out"), expected)
+def paths(source: Path, output: Path, model, *others) -> tuple:
+    return "--input", source, "--output", output, "--model", model, *others
 
 
-def test_a_restarted_job_computes_only_what_is_missing(toy, notes, expected, tmp_path):
-    source = write_parquet(tmp_path / "in", notes, 3)
-    options = {"job_args": ("--files-a-part", "1")}
-    local = ("--master", "local[2]")
-    finish(submit(source, tmp_path / "out", toy, *local, **options))
-    first, second, third = sorted((tmp_path / "out").glob("part=*"))
-    before = {file: file.stat().st_mtime_ns for file in first.iterdir()}
-    (second / "_SUCCESS").unlink()  # as when it was killed while it wrote
-    finish(submit(source, tmp_path / "out", toy, *local, **options))
-    assert before == {file: file.stat().st_mtime_ns for file in first.iterdir()}
-    check(read(tmp_path / "out"), expected)
+def test_a_killed_job_goes_on_with_other_cores(toy_model, notes, expected, tmp_path):
+    source = write_parquet(tmp_path / "in", notes, 12)
+    output = tmp_path / "out"
+    job_args = paths(source, output, toy_model, "--files-a-part", "1")
+    job = submit("--master", "local[2]", job_args=job_args)
+    wait_for_parts(job, output, 1)
+    os.kill(job.pid, signal.SIGKILL)
+    job.communicate()
+    before = {file: file.stat().st_mtime_ns for file in output.glob("part=*/_SUCCESS")}
+    assert 1 <= len(before) < 12
+    finish(submit("--master", "local[1]", job_args=job_args))
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    assert (output / "_SUCCESS").exists()
+    check(read(output), expected)
+
+
+def wait_for_parts(job, output: Path, number: int) -> None:
+    started = time.monotonic()
+    while len(list(output.glob("part=*/_SUCCESS"))) < number:
+        assert job.poll() is None and time.monotonic() < started + 200
+        time.sleep(0.05)
+
+
+def test_a_cluster_that_loses_a_worker_answers_all(weights, notes, expected, tmp_path):
+    """Executors have neither the model nor the package but for what the job sends."""
+    source = write_parquet(tmp_path / "in", notes, 8)
+    output = tmp_path / "out"
+    job_args = paths(source, output, "./weights", "--files-a-part", "2")
+    (tmp_path / "driver").mkdir()
+    with Cluster(tmp_path) as cluster:
+        archive = ("--archives", f"{weights}#weights")
+        job = submit(
+            *cluster.args, *archive, job_args=job_args, cwd=tmp_path / "driver"
+        )
+        try:
+            wait_for_parts(job, output, 1)
+            cluster.kill(0)
+            assert not (output / "_SUCCESS").exists()
+            finish(job)
+        finally:
+            job.kill()
+    check(read(output), expected)
+
+
+# --- in this process ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spark(weights, tmp_path_factory):
+    """A session of two cores, with the toy model as an archive."""
+    from pyspark.sql import SparkSession
+
+    from cluster import environment
+
+    before = dict(os.environ)
+    os.environ.update(environment())
+    builder = SparkSession.builder.master("local[2]")
+    warehouse = str(tmp_path_factory.mktemp("warehouse"))
+    # Started once and soon done: not worth the JVM's best compiler.
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"{' '.join(QUICK)} pyspark-shell"
+    for name, value in {
+        "spark.ui.enabled": "false",
+        "spark.archives": f"{weights}#weights",
+        "spark.sql.warehouse.dir": warehouse,
+    }.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    """A master and two workers, processes of their own; gives their URL and them."""
-    import pyspark
+def job(spark):
+    """The module, which needs pyspark."""
+    from negation_api import spark as job
 
-    home = Path(pyspark.__file__).parent
-    port = free_port()
-    log = (tmp_path / "cluster.log").open("w")
-    processes = []
-
-    def start(name: str, *args):
-        command = [home / "bin" / "spark-class", f"org.apache.spark.deploy.{name}"]
-        environment = {
-            **os.environ,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": sys.executable,
-        }
-        process = subprocess.Popen(
-            [str(part) for part in [*command, *args]],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process
-
-    at = ("--host", "127.0.0.1")
-    start("master.Master", *at, "--port", port, "--webui-port", free_port())
-    url = f"spark://127.0.0.1:{port}"
-    for number in range(2):
-        own = ("--work-dir", tmp_path / f"work{number}", "--webui-port", free_port())
-        start("worker.Worker", *at, *own, "--cores", 1, "--memory", "1g", url)
-
-    def registered():
-        text = (tmp_path / "cluster.log").read_text()
-        return len(re.findall("Registering worker 127", text)) == 2
-
-    wait_until(registered, 120, "two workers")
-    yield url, processes[1:]
-    for process in processes:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-    log.close()
+    return job
 
 
-def test_a_cluster_that_loses_a_worker_answers_all(
-    cluster, toy, notes, expected, tmp_path
+def test_a_python_worker_loads_the_model_once_and_uses_one_thread(
+    spark, job, notes, expected, tmp_path
 ):
-    url, workers = cluster
-    source = write_parquet(tmp_path / "in", notes, 8)
-    args = ("--master", url, "--conf", "spark.executor.memory=512m")
-    args += ("--conf", "spark.driver.host=127.0.0.1")
-    job = submit(source, tmp_path / "out", toy, *args, job_args=("--files-a-part", "4"))
-    try:
-        started = time.monotonic()
-        while not list((tmp_path / "out").glob("part=*")):
-            assert job.poll() is None and time.monotonic() < started + 200
-            time.sleep(0.05)
-        os.killpg(workers[0].pid, signal.SIGKILL)
-        finish(job)
-    finally:
-        job.kill()
+    from negation_api.settings import Settings
+
+    source = write_parquet(tmp_path / "in", notes, 6)
+    log = tmp_path / "loads"
+
+    def load(settings):
+        import torch
+
+        from negation_api.model import load_classifier
+        from negation_api.spark import load_model
+
+        classifier = load_model(settings)
+        misses = load_classifier.cache_info().misses
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {misses} {torch.get_num_threads()}\n")
+        return classifier
+
+    frame = spark.read.parquet(str(source)).repartition(12)
+    answers = job.predict(frame, Settings(model="./weights"), load)
+    check([row.asDict(recursive=True) for row in answers.collect()], expected)
+    uses = [line.split() for line in log.read_text().splitlines()]
+    assert len(uses) == 12
+    assert len({pid for pid, *_ in uses}) <= 2
+    assert {(misses, threads) for _, misses, threads in uses} == {("1", "1")}
+
+
+def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
+    from negation_api.settings import Settings
+
+    frame = spark.sql("""
+        select 7L as id, cast(unhex('FF') as string) as text, array(struct(0L as start,
+            1L as end)) as entities
+        union all select null, null, null
+        union all select 9L, 'No pain.', array(struct(3L, 7L))
+    """)
+    answers = job.predict(frame, Settings(model="./weights")).collect()
+    details = [error.detail for row in answers for error in row.errors or ()]
+    assert sorted(details) == [
+        "Must hold exactly one of: sentence, text, documents; given 0.",
+        "Not UTF-8 at byte 0.",
+    ]
+    (answered,) = (row for row in answers if row.id == "9")
+    assert answered.model.name == "weights" and len(answered.predictions) == 1
+
+
+def run(job, spark, source: str, output: Path, **options) -> None:
+    """Do what the job's main does, in this session."""
+    from negation_api.settings import Settings
+
+    settings = Settings(model="./weights")
+    source = job.read(spark, source)
+    parts = job.plan(source, settings, options.get("files_a_part", 2))
+    place = job.Output(spark, str(output))
+    place.drop_others(parts, options.get("overwrite", False))
+    rows_a_task = options.get("rows_a_task", 1_000)
+    job.run(source, place, parts, lambda rows: job.predict(rows, settings), rows_a_task)
+
+
+@pytest.mark.parametrize("num_files, rows_a_task", [(1, 150), (5, 5_000)])
+def test_answers_are_the_command_line_s_however_rows_are_dealt_out(
+    spark, job, notes, expected, tmp_path, num_files, rows_a_task
+):
+    source = write_parquet(tmp_path / "in", notes, num_files)
+    run(job, spark, str(source), tmp_path / "out", rows_a_task=rows_a_task)
     check(read(tmp_path / "out"), expected)
+    num_tasks = max(-(-num_files // 2), -(-len(notes) // rows_a_task))
+    assert len(list((tmp_path / "out").glob("part=*/*.parquet"))) == num_tasks
+
+
+def test_a_restarted_job_computes_only_what_is_missing(
+    spark, job, notes, expected, tmp_path
+):
+    source, output = write_parquet(tmp_path / "in", notes, 3), tmp_path / "out"
+    run(job, spark, str(source), output, files_a_part=1)
+    first, second, third = sorted(output.glob("part=*"))
+    before = {file: file.stat().st_mtime_ns for file in first.iterdir()}
+    (output / "_SUCCESS").unlink()
+    (second / "_SUCCESS").unlink()  # as when it was killed while it wrote
+    (third / "_SUCCESS").unlink()
+    next(third.glob("*.parquet")).unlink()
+    run(job, spark, str(source), output, files_a_part=1)
+    assert before == {file: file.stat().st_mtime_ns for file in first.iterdir()}
+    assert (output / "_SUCCESS").exists()
+    check(read(output), expected)
+
+
+def test_a_table_is_read_and_parts_of_another_input_are_not_mixed(
+    spark, job, notes, expected, tmp_path
+):
+    source = write_parquet(tmp_path / "in", notes, 4)
+    frame = spark.read.parquet(str(source))
+    frame.repartition(3).write.format("orc").saveAsTable("notes")
+    run(job, spark, "notes", tmp_path / "out")
+    check(read(tmp_path / "out"), expected)
+    with pytest.raises(job.JobError, match="holds 2 parts of another input"):
+        run(job, spark, str(source), tmp_path / "out")
+    run(job, spark, str(source), tmp_path / "out", overwrite=True)
+    check(read(tmp_path / "out"), expected)
+
+
+def test_what_is_no_input_is_told_in_one_line(spark, job, tmp_path):
+    spark.range(3).write.parquet(str(tmp_path / "numbers"))
+    spark.sql("select 1L as id, 'a' as text, 2 as entities").createTempView("made_up")
+    with pytest.raises(job.JobError, match="nowhere: neither a table nor Parquet"):
+        job.read(spark, "nowhere")
+    with pytest.raises(job.JobError, match="numbers: no column text"):
+        job.read(spark, str(tmp_path / "numbers"))
+    with pytest.raises(job.JobError, match="a table that lies in files"):
+        run(job, spark, "made_up", tmp_path / "out")

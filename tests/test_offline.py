@@ -1,0 +1,59 @@
+"""Answers do not depend on what a row is computed with."""
+
+import random
+
+import pytest
+
+from negation_api.model import load_classifier
+from negation_api.offline import Scorer
+from negation_api.settings import Settings
+from notes import make_notes
+
+
+def answers(model: str, bodies: list[dict], window: int, **settings) -> dict:
+    """Give the scores of every entity, by note and place."""
+    settings = Settings(model=model, **settings)
+    scorer = Scorer(
+        load_classifier(Settings(model=model, precision=settings.precision)), settings
+    )
+    found = {}
+    for first in range(0, len(bodies), window):
+        bodies_of_window = bodies[first : first + window]
+        for body, answer in zip(bodies_of_window, scorer.score(bodies_of_window)):
+            for place, prediction in enumerate(answer.predictions):
+                found[body["id"], place] = prediction
+    return found
+
+
+def shuffled(bodies: list[dict]) -> list[dict]:
+    return random.Random(1).sample(bodies, len(bodies))
+
+
+@pytest.mark.parametrize("window, batch_tokens", [(1, 256), (7, 64), (500, 2048)])
+def test_fp32_gives_the_same_in_any_order_and_batch(toy_model, window, batch_tokens):
+    bodies = list(make_notes(1_000))
+    wanted = answers(str(toy_model), bodies, 128)
+    given = answers(str(toy_model), shuffled(bodies), window, batch_tokens=batch_tokens)
+    assert given.keys() == wanted.keys() and len(wanted) > 3_000
+    for key, prediction in wanted.items():
+        assert given[key].label == prediction.label
+        assert given[key].scores == pytest.approx(prediction.scores, abs=1e-4)
+
+
+@pytest.mark.system
+def test_int8_gives_nearly_always_the_same_label_in_any_order_and_batch():
+    """As slow as the embedded model is."""
+    bodies = list(make_notes(400))
+    wanted = answers("embedded", bodies, 128, precision="int8")
+    given = answers(
+        "embedded", shuffled(bodies), 16, precision="int8", batch_tokens=512
+    )
+    agree = sum(given[key].label == wanted[key].label for key in wanted)
+    furthest = max(
+        abs(given[key].scores[label] - score)
+        for key, prediction in wanted.items()
+        for label, score in prediction.scores.items()
+    )
+    print(f"{agree} of {len(wanted)} labels agree; scores differ by {furthest:.4f}")
+    assert len(wanted) > 1_000 and agree >= 0.995 * len(wanted)
+    assert furthest > 0  # or this would say nothing
