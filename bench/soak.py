@@ -203,7 +203,8 @@ def _is_intended(kind: str, came: str) -> bool:
         return True
     if kind == "malformed":
         return came == "None" or came.startswith("4")
-    return came == "200"
+    draining = (kind, came) == ("question", "503")  # a worker that was told to stop
+    return draining or came in ("200", "429")
 
 
 def early_and_late(samples: list[dict], what: str) -> tuple[float, float]:
@@ -217,7 +218,7 @@ def report(soak: Soak) -> str:
     """Give what was seen, as the tables of docs/reliability.md."""
     lines = ["| sent | came | times |", "| --- | --- | ---: |"]
     lines += [f"| {k} | {c} | {n:,} |" for (k, c), n in sorted(soak.counts.items())]
-    lines += ["", "| process | what | quarter 2 | quarter 4 |"]
+    lines += ["", "| process | what | quarter 3 | quarter 4 |"]
     lines += ["| --- | --- | ---: | ---: |"]
     for name, samples in soak.samples.items():
         for what in MAX_GROWTH:
