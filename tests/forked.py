@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pty
+import signal
 import sys
 import tempfile
 import termios
@@ -55,6 +56,8 @@ class Command:
         # pytest has put its own in their places.
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
         os.environ.update(self.env)
+        # Tests that a shell started in the background ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if self.prepare:
             self.prepare()
         sys.exit(main([str(arg) for arg in self.args]))
