@@ -10,7 +10,7 @@ $(VENV)/.run: requirements.txt scripts/install.sh
 	scripts/install.sh $(PYTHON) $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+$(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
 	scripts/install.sh $(PYTHON) $(VENV) requirements-dev.txt
 	@touch $@
 

@@ -58,6 +58,15 @@ def post_worker_init(worker):
     worker.wsgi.extensions["batcher"].start()
     metrics.watch(worker.wsgi.extensions["batcher"])
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
+    worker.tracing = worker.wsgi.extensions.get("tracing")
+    if worker.tracing:
+        worker.tracing.start()
+
+
+def worker_exit(server, worker):
+    """Send the last traces."""
+    if worker.tracing:
+        worker.tracing.stop()
 
 
 def child_exit(server, worker):

@@ -54,6 +54,10 @@ def create_app(settings: Settings, classifier) -> Flask:
         observe=metrics.observe_batch,
         rest=give_memory_back,
     )
+    if settings.otlp_endpoint:
+        from negation_api import tracing  # needs packages that nothing else does
+
+        tracing.init_app(app)
     telemetry.init_app(app)
     metrics.init_app(app)
     access.init_app(app)

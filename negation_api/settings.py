@@ -79,6 +79,12 @@ class Settings:
         low=0,
         high=65535,
     )
+    otlp_endpoint: str = _setting(
+        "",
+        "where to send OpenTelemetry traces, OTLP over HTTP"
+        " (`http://collector:4318/v1/traces`); needs `requirements-otel.txt`; empty"
+        " sends none",
+    )
     api_keys_sha256: str = _setting(
         "",
         "SHA-256 digests in hexadecimal, separated by commas, of the keys that may use"
@@ -196,6 +202,12 @@ class Settings:
 
     def __post_init__(self):
         self.key_digests, self.origins  # so that a wrong one stops the start
+        if self.otlp_endpoint and not _ENDPOINT.fullmatch(self.otlp_endpoint):
+            # Without the value, which may hold a password.
+            raise SettingError(
+                "OTLP_ENDPOINT must be an http or https address without credentials,"
+                " such as http://collector:4318/v1/traces"
+            )
         if self.metrics_port == self.port:
             raise SettingError(
                 f"METRICS_PORT={self.metrics_port} must differ from PORT={self.port},"
@@ -211,6 +223,7 @@ class Settings:
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
+_ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
 _WORDS = {int: "whole number", float: "number", bool: "switch"}
 _SWITCH = {
     "on": True,

@@ -65,7 +65,9 @@ class Connection(gthread.TConn):
 class Worker(gthread.ThreadWorker):
     """See above. Runs in the main thread, but for ``handle`` and what it calls."""
 
-    lifecycle = None  # set by post_worker_init in gunicorn.conf.py
+    # Set by post_worker_init in gunicorn.conf.py.
+    lifecycle = None
+    tracing = None
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
