@@ -37,7 +37,7 @@ from sentences import note, sentences  # noqa: E402
 
 RESULTS = HERE / "results"
 CLIENTS = (1, 8, 32, 128)
-PEERS_CLIENTS = (1, 8, 32)
+PEERS_CLIENTS = (8, 32)
 NOTES = (1, 10, 100, 1000)
 NOTE_OF_SHAPES = 300
 PEERS = ("pipeline", "litserve", "mosec", "bentoml")
