@@ -147,7 +147,7 @@ class Distance:
             while True:
                 near, _ = self._listener.accept()
                 self._sockets.append(near)
-                far = socket.createconnection(("127.0.0.1", self._target))
+                far = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets.append(far)
                 self._start(self._carry, near, far)
                 self._start(self._carry, far, near)
