@@ -252,7 +252,9 @@ def _name(schema) -> str:
 
 
 def _id_types(self, field, **kwargs) -> dict:
-    return {"type": ["string", "integer"]} if isinstance(field, schemas.Id) else {}
+    if not isinstance(field, schemas.Id):
+        return {}
+    return {"type": ["string", "integer"], "maxLength": schemas.MAX_ID_CHARS}
 
 
 def _ref(name: str) -> dict:

@@ -151,9 +151,25 @@ class Id(fields.Field):
                     f"At most {MAX_ID_CHARS} characters; given {len(value)}."
                 )
             return Text()._deserialize(value, attr, data)
+        value = _whole(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValidationError("Must be a string or an integer.")
         return value
+
+
+class Whole(fields.Integer):
+    """An integer as JSON Schema has it: 7.0 is one, and some languages write that."""
+
+    def __init__(self, **kwargs):
+        super().__init__(strict=True, **kwargs)
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        return super()._deserialize(_whole(value), attr, data, **kwargs)
+
+
+def _whole(value):
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
 
 
 class StrictSchema(Schema):
@@ -170,11 +186,10 @@ class StrictSchema(Schema):
         return data
 
 
-def _offset(doc: str) -> fields.Integer:
+def _offset(doc: str) -> Whole:
     error = "Must be at least 0; given {input}."
-    return fields.Integer(
+    return Whole(
         required=True,
-        strict=True,
         validate=validate.Range(min=0, error=error),
         metadata={"description": doc},
     )

@@ -51,6 +51,15 @@ def test_note(client):
     assert "id" not in predictions[1]
 
 
+def test_a_whole_number_may_be_written_with_a_point(client):
+    """JSON Schema's integers are numbers without a fraction, however written."""
+    raw = '{"text": "No pain.", "entities": [{"start": 3.0, "end": 7.0, "id": 1.0}]}'
+    reply = client.post("/predict", data=raw, content_type="application/json")
+    (prediction,) = reply.json["predictions"]
+    found = [prediction[key] for key in ("start", "end", "id")]
+    assert found == [3, 7, 1] and set(map(type, found)) == {int}
+
+
 @pytest.mark.parametrize("unit, start", [("codepoint", 9), ("utf16", 10), ("utf8", 12)])
 def test_offsets_are_counted_in_the_unit_asked_for_both_ways(
     client, classifier, unit, start
