@@ -19,6 +19,11 @@ $(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
 	.venv-checkov/bin/pip install -q --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
+.venv-audit/.done: requirements-audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install -q --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 install: $(VENV)/.run  ## Create .venv with what the service needs.
 
 run: install  ## Serve on port 8000 (PORT), as in production.
@@ -76,6 +81,10 @@ lint: $(VENV)/.dev .venv-checkov/.done  ## Every linter over everything; changes
 	.venv-checkov/bin/checkov --config-file .checkov.yaml -d infra
 	.venv-checkov/bin/checkov --config-file .checkov.yaml -f Dockerfile .circleci/config.yml
 
+audit: .venv-audit/.done  ## Known vulnerabilities of what is pinned; asks PyPI.
+	.venv-audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+	    -r requirements.txt -r requirements-otel.txt -r requirements-spark.txt
+
 test: $(VENV)/.dev  ## All tests that need Python packages only.
 	$(BIN)/python -m pytest
 
@@ -84,5 +93,5 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report bench bench-shapes openapi format hashes lint test \
-    test-system
+.PHONY: help install run model train report bench bench-shapes openapi format hashes lint audit \
+    test test-system

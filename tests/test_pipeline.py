@@ -237,6 +237,13 @@ def test_the_same_commands_as_on_a_laptop():
     assert "make lint" in steps("lint") and "make test" in steps("test")
 
 
+def test_every_push_is_audited_for_known_vulnerabilities():
+    assert "make audit" in steps("lint")
+    audit = (ROOT / "Makefile").read_text().partition("\naudit:")[2]
+    audited = re.findall(r"-r (\S+)", audit.partition("\n\n")[0])
+    assert {"requirements.txt", "requirements-otel.txt"} <= set(audited)
+
+
 def test_the_model_is_in_the_image_at_a_pinned_revision():
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "model fetch" in dockerfile
