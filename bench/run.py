@@ -40,6 +40,7 @@ CLIENTS = (1, 8, 32, 128)
 PEERS_CLIENTS = (8, 32)
 NOTES = (1, 10, 100, 1000)
 NOTE_OF_SHAPES = 300
+NOTE_SECONDS = 300  # the largest may take
 PEERS = ("pipeline", "litserve", "mosec", "bentoml")
 PATHS = {"mosec": "/inference"}  # of the others: /predict
 START_SECONDS = 120
@@ -158,7 +159,8 @@ def measure_ours(model: str, precision: str, args) -> dict:
     """Measure this service."""
     load, found = Load(), {}
     began = time.monotonic()
-    with real.Server(model=model, env=settings(precision, args.env)) as server:
+    env = settings(precision, args.env)
+    with real.Server(model=model, env=env, reply_seconds=NOTE_SECONDS) as server:
         found["start_seconds"] = time.monotonic() - began
         load(server.port, 8, 2)
         found["clients"] = {n: load(server.port, n, args.seconds) for n in args.clients}
@@ -216,7 +218,7 @@ def measure_shapes(model: str, precision: str, args) -> dict:
         workers, threads = shape.split("x")
         env = {"WEB_CONCURRENCY": workers, "INFERENCE_THREADS": threads}
         env |= settings(precision, args.env)
-        with real.Server(model=model, env=env) as server:
+        with real.Server(model=model, env=env, reply_seconds=NOTE_SECONDS) as server:
             load(server.port, 8, 2)
             many = load(server.port, 32, args.seconds)
             rest(server)

@@ -42,6 +42,7 @@ class Server:
     :param app: another application, such as one that fails on purpose.
     :param args: more of Gunicorn's arguments.
     :param port: TCP port; a free one if not given.
+    :param reply_seconds: how long a reply may take.
     :param prefix: a command to run Gunicorn under, such as ``unshare --mount``.
     """
 
@@ -51,6 +52,7 @@ class Server:
     args: tuple[str, ...] = ()
     port: int = 0
     prefix: tuple[str, ...] = ()
+    reply_seconds: float = 60
 
     def __enter__(self) -> "Server":
         self.start()
@@ -143,7 +145,9 @@ class Server:
 
     def request(self, method, path, body, headers) -> Reply:
         """Make one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=self.reply_seconds
+        )
         try:
             connection.request(method, path, body, headers)
             return read_reply(connection)
