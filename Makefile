@@ -50,7 +50,7 @@ report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 	@touch $@
 
 bench: .venv-bench/.done  ## Service, bound and peers; a quarter of an hour, needs wrk.
-	.venv-bench/bin/python bench/run.py --seconds 4
+	.venv-bench/bin/python bench/run.py --seconds 6
 	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.md
 
 bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five minutes.
