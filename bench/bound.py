@@ -109,17 +109,22 @@ def in_processes(network, shares: list, seconds: float) -> float:
     return best
 
 
+def together(workers: list[threading.Thread]) -> float:
+    """Give the seconds from the start of all *workers* to the end of the last."""
+    began = time.monotonic()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return time.monotonic() - began
+
+
 def in_threads(network, shares: list, seconds: float) -> float:
     """The same with a thread each."""
     best, until = float("inf"), time.monotonic() + seconds
     while time.monotonic() < until:
         workers = [threading.Thread(target=once, args=(network, s)) for s in shares]
-        began = time.monotonic()
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        best = min(best, time.monotonic() - began)
+        best = min(best, together(workers))
     return best
 
 
@@ -132,12 +137,7 @@ def peak(precision: str, cores: int, size: int = 2048) -> float:
     best = float("inf")
     for _ in range(5):
         workers = [threading.Thread(target=layer, args=(x,)) for _ in range(cores)]
-        began = time.monotonic()
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        best = min(best, time.monotonic() - began)
+        best = min(best, together(workers))
     return 2e-9 * size**3 * cores / best
 
 

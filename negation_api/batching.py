@@ -5,7 +5,7 @@ waiting the moment they are free. Nothing ever waits for a batch to fill, so a l
 request pays nothing. ::
 
     request thread            queue                     inference thread
-    classify() -> slices ->  rows, sorted by length -> batch -> classifier -> results
+    classify() -> slices ->  rows -> batch of like length -> classifier -> results
 
 Order. Each row carries the virtual time at which a fair server would start it
 (start-time fair queueing, Goyal, Vin and Cheng 1997,
@@ -28,7 +28,6 @@ import os
 import signal
 import threading
 import time
-from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
@@ -141,7 +140,7 @@ class Batcher:
         self._rest = rest
         self._last_batch = inf  # when it began, by time.monotonic; inf: rested since
         self._changed = threading.Condition()
-        self._waiting: list[Row] = []  # sorted by length
+        self._waiting: list[Row] = []
         self._virtual_time = 0.0
         self._arrivals = count()
         self._admitted = 0  # tokens of all slices in the queue or being computed
@@ -230,7 +229,7 @@ class Batcher:
                 job.due = start + row.length
                 job.in_queue += row.length
                 self._admitted += row.length
-                insort(self._waiting, row)
+                self._waiting.append(row)
             self._changed.notify(min(len(rows), self._num_threads))
 
     def _wait(self, job: Job, is_gone: Callable[[], bool]) -> None:
