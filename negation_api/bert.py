@@ -40,9 +40,9 @@ class Packing:
     """Where the tokens of rows lie in the (tokens, width) matrix.
 
     :ivar starts: (rows), place of each row's [CLS].
-    :ivar padded: (rows, longest), the place of each token, 0 in the padding; None
+    :ivar padded: (rows * longest), the place of each token, 0 in the padding; None
         when all rows are of one length.
-    :ivar tokens: (tokens), the places in the flattened *padded* that are no padding.
+    :ivar tokens: (tokens), the places in *padded* that are no padding.
     :ivar mask: (rows, 1, 1, longest), True at tokens.
     """
 
@@ -65,7 +65,7 @@ class Packing:
         positions = place.expand_as(mask)[mask]
         if min(lengths) == longest:
             return cls(len(lengths), longest, positions, starts)
-        padded = torch.where(mask, starts[:, None] + place, 0)
+        padded = torch.where(mask, starts[:, None] + place, 0).flatten()
         tokens = mask.flatten().nonzero().squeeze(1)
         mask = mask[:, None, None]
         return cls(len(lengths), longest, positions, starts, padded, tokens, mask)
@@ -74,12 +74,13 @@ class Packing:
         """Lay (tokens, width) out as (rows, longest, width)."""
         if self.padded is None:
             return x.view(self.rows, self.longest, -1)
-        return x[self.padded]
+        rows = x.index_select(0, self.padded)
+        return rows.view(self.rows, self.longest, -1)
 
     def pack(self, x: torch.Tensor) -> torch.Tensor:
         """Undo :meth:`pad`."""
         x = x.flatten(0, 1)
-        return x if self.tokens is None else x[self.tokens]
+        return x if self.tokens is None else x.index_select(0, self.tokens)
 
 
 class PackedBert:

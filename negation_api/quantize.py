@@ -7,6 +7,8 @@ reached by the operators that torch's own compiler uses;
 ``docs/decisions/20261124-int8.md`` compares what else there is.
 """
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -61,15 +63,19 @@ def round_up(num_rows: int) -> int:
 def _quantize(x: torch.Tensor, num_rows: int) -> tuple[torch.Tensor, float, int]:
     """Give x (rows, in) as bytes, their scale and the byte that stands for zero.
 
-    The bytes have *num_rows* rows, of which the last mean nothing.
+    The bytes have *num_rows* rows, of which the last mean nothing. Adding 2^23 to a
+    number leaves the nearest integer in the low bits of its float32 (IEEE 754), which
+    is several times faster to cut out than a float is to convert. 254 steps, so that
+    no rounding leaves the 256 bytes.
     """
     low, high = (bound.item() for bound in torch.aminmax(x))
     low, high = min(0.0, low), max(0.0, high)
-    scale = max((high - low) / 255, _TINY)
-    zero = round(-low / scale)
-    half = torch.tensor(zero + 0.5)  # to the nearest, as the conversion cuts off
-    quantized = torch.zeros(num_rows, x.shape[1], dtype=torch.uint8)
-    quantized[: len(x)] = torch.add(half, x, alpha=1 / scale)
+    scale = max((high - low) / 254, _TINY)
+    zero = math.ceil(-low / scale)
+    moved = torch.add(torch.tensor(2.0**23 + zero), x, alpha=1 / scale)
+    quantized = torch.empty(num_rows, x.shape[1], dtype=torch.uint8)
+    quantized[: len(x)] = moved.view(torch.int32)
+    quantized[len(x) :] = 0
     return quantized, scale, zero
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from negation_api.quantize import QuantizedLinear, weight_scales
+from negation_api.quantize import QuantizedLinear, _quantize, weight_scales
 
 
 def layer(inputs=64, outputs=96, **kwargs) -> torch.nn.Linear:
@@ -22,6 +22,19 @@ def test_what_it_computes_is_near(shift, bias):
     assert given.shape == wanted.shape
     error = (given - wanted).abs().max()
     assert 0 < error < 0.05 * wanted.abs().max()
+
+
+@torch.inference_mode()
+def test_no_input_leaves_the_range_of_its_byte():
+    """The least and the largest are where rounding could wrap around."""
+    generator = torch.Generator().manual_seed(5)
+    for low, width in (torch.randn(3000, 2, generator=generator) * 4).exp().tolist():
+        for first in (-low, low, -width / 2, -width):
+            x = torch.linspace(first, first + width, 9)[None]
+            bytes_, scale, zero = _quantize(x, 1)
+            assert 0 <= zero <= 255
+            error = (bytes_.double() - zero) * scale - x
+            assert error.abs().max() <= 0.501 * scale
 
 
 @torch.inference_mode()
