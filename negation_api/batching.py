@@ -36,7 +36,7 @@ from math import ceil, inf
 from operator import attrgetter
 
 from negation_api.assertion import Prediction
-from negation_api.cores import Cores
+from negation_api.cores import Cores, yield_to_others
 
 SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
 CLIENT_CHECK_SECONDS = 0.25
@@ -184,6 +184,20 @@ class Batcher:
         on_begun(job.began)
         return job.results
 
+    def check_room(self, deadline: float, tokens: int = 1) -> None:
+        """Refuse what :meth:`classify` would refuse, be it as small as *tokens*.
+
+        So that an overloaded service need not read what it will not take.
+
+        :raises QueueFull: when there is no room.
+        """
+        in_time = self._rate * MAX_WAIT * (deadline - time.monotonic())
+        with self._changed:
+            room = min(self._queue_tokens, in_time) - self._admitted
+            full = self._admitted and tokens > room
+            if full or self._active >= self._max_requests:
+                raise QueueFull(self.retry_after())
+
     def retry_after(self) -> int:
         """Estimate the seconds until half of the waiting tokens are done."""
         return max(1, ceil(self._admitted / 2 / self._rate))
@@ -209,13 +223,8 @@ class Batcher:
         return slices
 
     def _admit(self, first: list[Row], deadline: float) -> None:
-        tokens = sum(row.length for row in first)
-        in_time = self._rate * MAX_WAIT * (deadline - time.monotonic())
         with self._changed:
-            room = min(self._queue_tokens, in_time) - self._admitted
-            full = self._admitted and tokens > room
-            if full or self._active >= self._max_requests:
-                raise QueueFull(self.retry_after())
+            self.check_room(deadline, sum(row.length for row in first))
             self._active += 1
 
     def _has_room(self, job: Job) -> bool:
@@ -284,6 +293,7 @@ class Batcher:
         thread.start()
 
     def _infer(self, me: "InferenceThread") -> None:
+        yield_to_others()
         with self._cores.open(me.index) as core:
             while self._await_rows():
                 began = time.monotonic()

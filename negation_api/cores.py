@@ -9,9 +9,12 @@ computes only while it holds core n.
 import ctypes
 import fcntl
 import os
+import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+NICENESS = 10
 
 
 class Cores:
@@ -51,6 +54,16 @@ class Core:
 
     def __exit__(self, *exc):
         fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def yield_to_others() -> None:
+    """Let other threads have the core first, the calling one when they are done.
+
+    Refusals and health checks need a millisecond now and then, batches all that is
+    left. Does nothing where that is forbidden.
+    """
+    with suppress(OSError):  # a thread has a niceness of its own on Linux (sched(7))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def give_memory_back() -> None:

@@ -33,6 +33,7 @@ def predict():
         current_app.extensions[key] for key in ("settings", "classifier", "batcher")
     )
     deadline = g.stopwatch.started + settings.request_timeout
+    batcher.check_room(deadline)
     body = request.get_json()
     g.stopwatch.lap("parse")
     query = load_query(body, settings)

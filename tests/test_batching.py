@@ -1,5 +1,6 @@
 """The queue of a worker: what goes into a batch, in what order, and what is dropped."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from negation_api.batching import (
     DeadlinePassed,
     QueueFull,
 )
+from negation_api.cores import NICENESS
 
 SHAPE = dict(threads=1, batch_tokens=64, queue_tokens=1_000, slice_tokens=200)
 SOON = 20.0  # seconds; no test waits for it
@@ -185,6 +187,31 @@ def test_what_does_not_fit_is_refused_at_once(make, model, clients):
     model.gate.set()
     assert len(waiting.result()) == 6
     assert ask(batcher, [(1,) * 30]) == [(1,) * 30]
+
+
+def test_what_cannot_fit_is_refused_before_it_is_read(make, model, clients):
+    batcher = make(queue_tokens=202)
+    batcher.check_room(time.monotonic() + 9)
+    hold(model, batcher, clients)
+    waiting = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 25)])
+    wait_for(batcher, 5)
+    with pytest.raises(QueueFull):
+        batcher.check_room(time.monotonic() + 9)
+    model.gate.set()
+    assert len(waiting.result()) == 5
+
+
+def test_inference_yields_to_requests_only(make, model, clients):
+    """Its threads are nicer than the process, whose niceness stays."""
+    found = []
+    model.classify = lambda rows: found.append(niceness()) or list(rows)
+    ask(make(), [(1, 2, 3)])
+    assert found == [NICENESS]
+    assert niceness() == os.getpriority(os.PRIO_PROCESS, os.getpid()) < NICENESS
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clients):

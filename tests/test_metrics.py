@@ -6,6 +6,7 @@ import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
@@ -132,11 +133,11 @@ def test_they_can_have_a_port_of_their_own(toy_model):
     ],
 )
 def test_refusals_are_counted(app, error, status, name):
-    class Full:
-        def classify(self, *args):
-            raise error
+    def refuse(*args):
+        raise error
 
-    batcher, app.extensions["batcher"] = app.extensions["batcher"], Full()
+    batcher = app.extensions["batcher"]
+    app.extensions["batcher"] = SimpleNamespace(check_room=refuse)
     before = value(metrics.collect(), name)
     reply = app.test_client().post("/predict", json={"sentence": "x"})
     app.extensions["batcher"] = batcher

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -84,11 +85,10 @@ def failing(app):
     app.config["PROPAGATE_EXCEPTIONS"] = False  # as in production
 
     def fail(error):
-        class Batcher:
-            def classify(self, *args):
-                raise error
+        def refuse(*args):
+            raise error
 
-        app.extensions["batcher"] = Batcher()
+        app.extensions["batcher"] = SimpleNamespace(check_room=refuse)
         return app.test_client()
 
     batcher = app.extensions["batcher"]
