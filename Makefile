@@ -50,11 +50,11 @@ report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 	@touch $@
 
 bench: .venv-bench/.done  ## Service, bound and peers; a quarter of an hour, needs wrk.
-	.venv-bench/bin/python bench/run.py --seconds 6
+	.venv-bench/bin/python bench/run.py
 	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.md
 
 bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five minutes.
-	.venv-bench/bin/python bench/run.py --seconds 6 --shapes 1x2 2x1 2x2 \
+	.venv-bench/bin/python bench/run.py --shapes 1x2 2x1 2x2 \
 	    --output bench/results/shapes.json
 	.venv-bench/bin/python bench/report.py bench/results/shapes.json docs/performance.md
 

@@ -1,8 +1,9 @@
 """How fast the bare model is: transformers' own forward pass, nothing around it.
 
-    python bench/bound.py MODEL PRECISION SECONDS
+    python bench/bound.py MODEL PRECISION SECONDS [TOKENS threads|processes]
 
-prints JSON: rows a second for each way to use all cores, the best batch size first.
+prints JSON: rows a second for each way to use all cores, the best batch size first;
+of one way only its rate.
 At int8 the linear layers are replaced by the service's, so that both multiply alike.
 """
 
@@ -141,13 +142,18 @@ def peak(precision: str, cores: int, size: int = 2048) -> float:
     return 2e-9 * size**3 * cores / best
 
 
-def main(model: str, precision: str, seconds: float) -> None:
+def main(model: str, precision: str, seconds: str, *way: str) -> None:
     """Measure and print."""
+    seconds = float(seconds)
     torch.set_num_threads(1)
     classifier = load_classifier(Settings(model=model, precision=precision))
     rows = [classifier.encode(sentence) for sentence in sentences(MAX_SENTENCES)]
     network = load(model, precision)
     once(network, batches(rows[:32], 512, 1)[0])
+    if way:
+        lone_rate = 1000 / lone(network, rows[:10])
+        print(json.dumps({"rate": best_rate(network, rows, way, lone_rate, seconds)}))
+        return
     report = {"lone_ms": lone(network, rows[:40])}
     report["ways"] = ways(network, rows, 1000 / report["lone_ms"], seconds)
     best = report["ways"][0]
@@ -178,21 +184,28 @@ def ways(network, rows: list, lone_rate: float, seconds: float) -> list[dict]:
     :param lone_rate: rows a second of one core with one row at a time, which says
         how many rows can be afforded.
     """
-    runs = {"processes": in_processes, "threads": in_threads}
-    each = seconds / 2 / len(BATCH_TOKENS) / len(runs)
-    least, enough = MIN_SENTENCES
-    tried = sample(rows, least, CORES * lone_rate * each)
+    each = seconds / 2 / len(BATCH_TOKENS) / len(WAYS)
+    tried = sample(rows, MIN_SENTENCES[0], CORES * lone_rate * each)
     found = []
     for budget in BATCH_TOKENS:
-        for way, run in runs.items():
+        for way, run in WAYS.items():
             rate = len(tried) / run(network, batches(tried, budget, CORES), each)
             found.append({"tokens": budget, "way": way, "rate": rate})
     found.sort(key=lambda way: -way["rate"])
     best = found[0]
-    many = sample(rows, enough, CORES * lone_rate * seconds / 4)
-    shares = batches(many, best["tokens"], CORES)
-    best["rate"] = len(many) / runs[best["way"]](network, shares, seconds / 2)
+    way = best["tokens"], best["way"]
+    best["rate"] = best_rate(network, rows, way, lone_rate, seconds)
     return found
+
+
+def best_rate(network, rows: list, way, lone_rate: float, seconds: float) -> float:
+    """Give the rows a second of one way, tokens of a batch and name, at length."""
+    many = sample(rows, MIN_SENTENCES[1], CORES * lone_rate * seconds / 4)
+    shares = batches(many, int(way[0]), CORES)
+    return len(many) / WAYS[way[1]](network, shares, seconds / 2)
+
+
+WAYS = {"processes": in_processes, "threads": in_threads}
 
 
 def sample(rows: list, least: int, count: float) -> list:
@@ -208,4 +221,4 @@ def weights(model: str) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(*sys.argv[1:])
