@@ -208,7 +208,8 @@ def stub(path: Path, output: Path):
 
 def scale_command(path: Path, rows: int, directory: Path) -> str:
     """Run undisturbed, then killed half-way and resumed; compare."""
-    whole, resumed = directory / "whole.jsonl", directory / "resumed.jsonl"
+    whole = directory / f"whole{rows}.jsonl"
+    resumed = directory / f"resumed{rows}.jsonl"
     process = stub(path, whole)
     peak = Peak(process.pid)
     summary = json.loads(process.communicate()[1].splitlines()[-1])
