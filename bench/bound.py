@@ -129,6 +129,9 @@ def in_threads(network, shares: list, seconds: float) -> float:
     return best
 
 
+WAYS = {"processes": in_processes, "threads": in_threads}
+
+
 @torch.inference_mode()
 def peak(precision: str, cores: int, size: int = 2048) -> float:
     """Give the GFLOP/s of one large matrix product on each core, at best of five."""
@@ -203,9 +206,6 @@ def best_rate(network, rows: list, way, lone_rate: float, seconds: float) -> flo
     many = sample(rows, MIN_SENTENCES[1], CORES * lone_rate * seconds / 4)
     shares = batches(many, int(way[0]), CORES)
     return len(many) / WAYS[way[1]](network, shares, seconds / 2)
-
-
-WAYS = {"processes": in_processes, "threads": in_threads}
 
 
 def sample(rows: list, least: int, count: float) -> list:

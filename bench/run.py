@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -304,10 +305,13 @@ def measure(args) -> dict:
     return found
 
 
-def steps(only) -> list[str]:
-    """Give what to measure, in this order: the bound before and after the service."""
-    order = [name for name in ("bound", "ours", "bound", *PEERS) if name in only]
-    return order if "ours" in only else list(dict.fromkeys(order or only))
+def steps(only) -> Iterator[str]:
+    """Give what to measure, in order: the bound once more after the service."""
+    for name in ("shapes", "bound", "ours", *PEERS):
+        if name in only:
+            yield name
+            if name == "ours" and "bound" in only:
+                yield "bound"
 
 
 def model_path(name: str) -> str:

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+# Of inference threads. At 19 one that holds Python's lock is put off for longer.
 NICENESS = 10
 
 
