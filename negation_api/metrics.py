@@ -99,9 +99,22 @@ def collect() -> bytes:
     if not directory:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, directory)
+    registry.register(_Files(Path(directory)))
     with _lock(directory, fcntl.LOCK_SH):
         return generate_latest(registry)
+
+
+class _Files:
+    """The collector of all processes' files that hold something."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+
+    def collect(self):
+        # A worker that has just begun opens its file before it gives it a size,
+        # and MultiProcessCollector.collect fails on an empty one.
+        files = [str(f) for f in self.directory.glob("*.db") if f.stat().st_size]
+        return MultiProcessCollector.merge(files)
 
 
 def observe_batch(rows: int, tokens: int, seconds: float) -> None:

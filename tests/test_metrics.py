@@ -90,6 +90,17 @@ def test_all_workers_are_counted_and_the_dead_stay_counted(server):
     assert value(text, "negation_api_model_info", precision="fp32") == 1
 
 
+def test_a_file_that_a_new_worker_has_only_opened_is_no_error(server):
+    worker, *_ = server.workers()
+    server.post({"sentence": "x"})
+    posted = value(scrape(server), "negation_api_requests_total", route="/predict")
+    file = files(worker)[0].parent / "counter_0.db"
+    file.touch()
+    text = scrape(server)
+    file.unlink()
+    assert value(text, "negation_api_requests_total", route="/predict") == posted
+
+
 def test_what_clients_send_is_in_no_label(server):
     server.get(f"/{CANARY}")
     server.post(CANARY.encode())
