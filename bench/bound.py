@@ -23,6 +23,7 @@ from transformers import AutoModelForSequenceClassification  # noqa: E402
 
 from negation_api.model import load_classifier  # noqa: E402
 from negation_api.quantize import QuantizedLinear  # noqa: E402
+from negation_api.workspace import Workspace  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))
@@ -36,7 +37,7 @@ class Quantized(torch.nn.Module):
 
     def __init__(self, linear: torch.nn.Linear):
         super().__init__()
-        self.linear = QuantizedLinear(linear)
+        self.linear = QuantizedLinear(Workspace(), linear)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., in) to (..., out)."""

@@ -41,7 +41,7 @@ from negation_api.cores import Cores, yield_to_others
 SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
 CLIENT_CHECK_SECONDS = 0.25
 SUPERVISION_SECONDS = 0.25
-REST_SECONDS = 1.0
+REST_SECONDS = 2.0
 MAX_CHOICE = 64  # rows among which those of like length are chosen
 LEARNING_RATE = 0.2  # weight of the newest batch
 MAX_WAIT = 0.5  # of the time that is left: what would wait longer is refused at once
@@ -111,7 +111,7 @@ class Batcher:
     :param cores: shared with the batchers of other workers, when these together have
         more threads than the machine has cores.
     :param observe: called with ``(rows, tokens, seconds)`` after each batch.
-    :param rest: called once when there was work and nothing came for a second.
+    :param rest: called two seconds after work began, and so on while there is some.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Batcher:
         self._cores = cores
         self._observe = observe
         self._rest = rest
-        self._last_batch = inf  # when it began, by time.monotonic; inf: rested since
+        self._worked_since = inf  # the first batch after a rest; time.monotonic
         self._changed = threading.Condition()
         self._waiting: list[Row] = []
         self._virtual_time = 0.0
@@ -319,10 +319,11 @@ class Batcher:
         with self._changed:
             batch = self._take() if self._waiting else []
             if batch:
-                self._last_batch = time.monotonic()
-                me.work = self._last_batch, batch
+                began = time.monotonic()
+                self._worked_since = min(self._worked_since, began)
+                me.work = began, batch
                 for row in batch:
-                    row.job.began = row.job.began or self._last_batch
+                    row.job.began = row.job.began or began
         return batch
 
     def _take(self) -> list[Row]:
@@ -384,8 +385,8 @@ class Batcher:
     def _supervise(self) -> None:
         """Replace threads that died; end the process when a batch hangs; rest."""
         while not self._stopped.wait(SUPERVISION_SECONDS):
-            if time.monotonic() - self._last_batch > REST_SECONDS:
-                self._last_batch = inf
+            if time.monotonic() - self._worked_since > REST_SECONDS:
+                self._worked_since = inf
                 self._rest()
             for thread in list(self._threads.values()):
                 work = thread.work

@@ -7,6 +7,7 @@ the weights transformers' own; what differs is the order of the work:
   layers, nearly all of the work, see no padding. Only attention pads.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
+- What is large is computed in memory that each thread keeps.
 
 The fewer and larger the operators, the less often inference threads and request
 threads wait for each other's hold on Python.
@@ -14,12 +15,14 @@ threads wait for each other's hold on Python.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import torch
 from torch.nn import functional
 
 from negation_api.quantize import QuantizedLinear
+from negation_api.workspace import Workspace
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
 
@@ -70,12 +73,12 @@ class Packing:
         mask = mask[:, None, None]
         return cls(len(lengths), longest, positions, starts, padded, tokens, mask)
 
-    def pad(self, x: torch.Tensor) -> torch.Tensor:
+    def pad(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
         """Lay (tokens, width) out as (rows, longest, width)."""
-        if self.padded is None:
-            return x.view(self.rows, self.longest, -1)
-        rows = x.index_select(0, self.padded)
-        return rows.view(self.rows, self.longest, -1)
+        if self.padded is not None:
+            room = space.take("padded", len(self.padded), x.shape[1])
+            x = torch.index_select(x, 0, self.padded, out=room)
+        return x.view(self.rows, self.longest, -1)
 
     def pack(self, x: torch.Tensor) -> torch.Tensor:
         """Undo :meth:`pad`."""
@@ -92,7 +95,8 @@ class PackedBert:
 
     def __init__(self, network, int8: bool):
         bert, config = network.bert, network.config
-        make = QuantizedLinear if int8 else _linear
+        space = Workspace()
+        make = partial(QuantizedLinear if int8 else PlainLinear, space)
         # A view of one weight keeps the whole file of weights mapped.
         keep = torch.Tensor.clone if int8 else torch.Tensor.detach
         embeddings = bert.embeddings
@@ -103,9 +107,11 @@ class PackedBert:
         ).detach()
         self._norm = _norm(embeddings.LayerNorm, keep)
         heads = config.num_attention_heads
-        self._layers = [Layer(layer, heads, make, keep) for layer in bert.encoder.layer]
+        self._layers = [
+            Layer(layer, heads, space, make, keep) for layer in bert.encoder.layer
+        ]
         self._pooler = make(bert.pooler.dense)
-        self._classifier = _linear(network.classifier, keep=keep)
+        self._classifier = PlainLinear(space, network.classifier, keep=keep)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Give the logits (rows, labels) of rows of token ids."""
@@ -116,15 +122,45 @@ class PackedBert:
         for layer in self._layers[:-1]:
             x = layer(x, packing)
         x = self._layers[-1].first(x, packing)
-        return self._classifier(self._pooler(x).tanh())
+        return self._classifier(self._pooler(x).tanh()).clone()
+
+
+class PlainLinear:
+    """Computes what a ``torch.nn.Linear`` does.
+
+    What it gives lies in the thread's workspace, where the next one of its kind, with
+    GELU or without, writes: it must not be that one's input.
+
+    :param gelu: apply GELU to what comes out.
+    """
+
+    def __init__(
+        self,
+        space: Workspace,
+        linear: torch.nn.Linear,
+        gelu: bool = False,
+        keep=torch.Tensor.detach,
+    ):
+        self._space = space
+        self._weight = keep(linear.weight.detach()).t()  # (in, out)
+        self._bias = keep(linear.bias.detach())
+        self._gelu = gelu
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (rows, in) to (rows, out)."""
+        name = "gelu" if self._gelu else "linear"
+        room = self._space.take(name, len(x), self._weight.shape[1])
+        out = torch.addmm(self._bias, x, self._weight, out=room)
+        return torch._C._nn.gelu_(out) if self._gelu else out
 
 
 class Layer:
     """One transformer layer."""
 
-    def __init__(self, layer, heads: int, make: Callable[..., Linear], keep):
+    def __init__(self, layer, heads: int, space: Workspace, make, keep):
         attention = layer.attention.self
         self._heads = heads
+        self._space = space
         self._attend = make(_join(attention.query, attention.key, attention.value))
         self._project = make(layer.attention.output.dense)
         self._norm = _norm(layer.attention.output.LayerNorm, keep)
@@ -146,13 +182,13 @@ class Layer:
 
     def _split(self, x: torch.Tensor, packing: Packing):
         """Give query, key and value, each (rows, heads, longest, width of a head)."""
-        padded = packing.pad(self._attend(x))
+        padded = packing.pad(self._attend(x), self._space)
         shape = packing.rows, packing.longest, 3, self._heads, -1
         return padded.view(shape).permute(2, 0, 3, 1, 4)
 
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        x = self._norm(x + self._project(mixed))
-        return self._last_norm(x + self._narrow(self._widen(x)))
+        x = self._norm(self._project(mixed).add_(x))
+        return self._last_norm(self._narrow(self._widen(x)).add_(x))
 
 
 def _mix(query, key, value, mask) -> torch.Tensor:
@@ -169,15 +205,6 @@ def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:
     bias = torch.cat([layer.bias.detach() for layer in layers])
     joined.bias = torch.nn.Parameter(bias, requires_grad=False)
     return joined
-
-
-def _linear(
-    layer: torch.nn.Linear, gelu: bool = False, keep=torch.Tensor.detach
-) -> Linear:
-    weight, bias = keep(layer.weight.detach()), keep(layer.bias.detach())
-    if gelu:
-        return lambda x: functional.gelu(functional.linear(x, weight, bias))
-    return lambda x: functional.linear(x, weight, bias)
 
 
 def _norm(layer: torch.nn.LayerNorm, keep) -> Linear:

@@ -12,6 +12,8 @@ import math
 import torch
 from torch.nn import functional
 
+from negation_api.workspace import Workspace
+
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
 
@@ -21,7 +23,8 @@ class QuantizedLinear:
     :param gelu: apply GELU to what comes out.
     """
 
-    def __init__(self, linear: torch.nn.Linear, gelu: bool = False):
+    def __init__(self, space: Workspace, linear: torch.nn.Linear, gelu: bool = False):
+        self._space = space
         weight = linear.weight.detach()  # (out, in)
         self._scales = weight_scales(weight)
         rounded = (weight / self._scales[:, None]).round().to(torch.int8)
@@ -34,7 +37,7 @@ class QuantizedLinear:
         """Map (rows, in) to (rows, out), both float32."""
         num_rows = len(x)
         out = torch.ops.onednn.qlinear_pointwise(
-            *_quantize(x, round_up(num_rows)),
+            *_quantize(x, round_up(num_rows), self._space),
             self._weight,
             self._scales,
             self._zeros,
@@ -60,7 +63,9 @@ def round_up(num_rows: int) -> int:
     return -(-num_rows // step) * step
 
 
-def _quantize(x: torch.Tensor, num_rows: int) -> tuple[torch.Tensor, float, int]:
+def _quantize(
+    x: torch.Tensor, num_rows: int, space: Workspace
+) -> tuple[torch.Tensor, float, int]:
     """Give x (rows, in) as bytes, their scale and the byte that stands for zero.
 
     The bytes have *num_rows* rows, of which the last mean nothing. Adding 2^23 to a
@@ -72,7 +77,8 @@ def _quantize(x: torch.Tensor, num_rows: int) -> tuple[torch.Tensor, float, int]
     low, high = min(0.0, low), max(0.0, high)
     scale = max((high - low) / 254, _TINY)
     zero = math.ceil(-low / scale)
-    moved = torch.add(torch.tensor(2.0**23 + zero), x, alpha=1 / scale)
+    moved = space.take("moved", *x.shape)
+    torch.add(torch.tensor(2.0**23 + zero), x, alpha=1 / scale, out=moved)
     quantized = torch.empty(num_rows, x.shape[1], dtype=torch.uint8)
     quantized[: len(x)] = moved.view(torch.int32)
     quantized[len(x) :] = 0

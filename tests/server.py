@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -180,6 +181,12 @@ def children(pid: int) -> list[int]:
     return [
         int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     ]
+
+
+def private_mb(pid: int) -> float:
+    """Memory that *pid* shares with nobody, in MB."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", rollup))) / 1024
 
 
 def free_port() -> int:

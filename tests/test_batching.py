@@ -324,7 +324,7 @@ def test_it_rests_once_after_work(model):
     batcher.start()
     batcher.classify([[1]], time.monotonic() + SOON)
     assert rests.acquire(timeout=SOON)
-    assert not rests.acquire(timeout=1.5)
+    assert not rests.acquire(timeout=2.5)
     batcher.classify([[1]], time.monotonic() + SOON)
     assert rests.acquire(timeout=SOON)
     batcher.stop()

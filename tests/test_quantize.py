@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from negation_api.quantize import QuantizedLinear, _quantize, weight_scales
+from negation_api.workspace import Workspace
 
 
 def layer(inputs=64, outputs=96, **kwargs) -> torch.nn.Linear:
@@ -18,7 +19,7 @@ def test_what_it_computes_is_near(shift, bias):
     """Also where no input, or every input, is below zero."""
     exact = layer(bias=bias)
     x = torch.rand(15, 64) * 2 - 1 + shift
-    wanted, given = exact(x), QuantizedLinear(exact)(x)
+    wanted, given = exact(x), QuantizedLinear(Workspace(), exact)(x)
     assert given.shape == wanted.shape
     error = (given - wanted).abs().max()
     assert 0 < error < 0.05 * wanted.abs().max()
@@ -31,7 +32,7 @@ def test_no_input_leaves_the_range_of_its_byte():
     for low, width in (torch.randn(3000, 2, generator=generator) * 4).exp().tolist():
         for first in (-low, low, -width / 2, -width):
             x = torch.linspace(first, first + width, 9)[None]
-            bytes_, scale, zero = _quantize(x, 1)
+            bytes_, scale, zero = _quantize(x, 1, Workspace())
             assert 0 <= zero <= 255
             error = (bytes_.double() - zero) * scale - x
             assert error.abs().max() <= 0.501 * scale
@@ -42,14 +43,14 @@ def test_gelu_can_be_applied_on_the_way():
     exact = layer()
     x = torch.randn(15, 64)
     wanted = torch.nn.functional.gelu(exact(x))
-    error = (QuantizedLinear(exact, gelu=True)(x) - wanted).abs().max()
+    error = (QuantizedLinear(Workspace(), exact, gelu=True)(x) - wanted).abs().max()
     assert 0 < error < 0.05 * wanted.abs().max()
 
 
 @torch.inference_mode()
 def test_zeros_give_the_bias():
     exact = layer(8, 3)
-    given = QuantizedLinear(exact)(torch.zeros(2, 8))
+    given = QuantizedLinear(Workspace(), exact)(torch.zeros(2, 8))
     assert torch.equal(given, exact.bias.expand(2, 3))
 
 
@@ -61,7 +62,7 @@ def test_one_large_channel_does_not_spoil_the_others():
         exact.weight[0] *= 1_000
     x = torch.randn(16, 32)
     wanted = exact(x)[:, 1:]
-    error = (QuantizedLinear(exact)(x)[:, 1:] - wanted).abs().max()
+    error = (QuantizedLinear(Workspace(), exact)(x)[:, 1:] - wanted).abs().max()
     assert error < 0.05 * wanted.abs().max()
 
 
@@ -74,7 +75,7 @@ def test_sums_of_two_products_fit_sixteen_bits(sign, inputs):
     exact.weight.fill_(sign)
     exact.bias.zero_()
     for num_rows in (1, 40):
-        given = QuantizedLinear(exact)(torch.ones(num_rows, inputs))
+        given = QuantizedLinear(Workspace(), exact)(torch.ones(num_rows, inputs))
         assert (given - sign * inputs).abs().max() < 0.01 * inputs
 
 

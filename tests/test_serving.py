@@ -1,7 +1,6 @@
 """Gunicorn for real: one model in memory, several processes that answer from it."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server import ROOT, Server, wait_until
+from server import ROOT, Server, private_mb, wait_until
 
 MAX_PRIVATE_MB = 60  # of a worker
 SENTENCE = {"sentence": "The patient denies any [entity] chest pain [entity]."}
@@ -30,12 +29,6 @@ def note(num_entities: int) -> dict:
     starts = [sum(map(len, lines[:n])) + 7 for n in range(num_entities)]
     entities = [{"start": start, "end": start + 4} for start in starts]
     return {"text": "".join(lines), "entities": entities}
-
-
-def private_mb(pid: int) -> float:
-    """Memory that *pid* shares with nobody, in MB."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", rollup))) / 1024
 
 
 def answering(server) -> set[int]:
