@@ -52,16 +52,22 @@ time.time_ns = lambda: real_ns() + 10**9 * int(file.read_text())
 def test_a_clock_that_jumps_fails_no_request(toy_model, tmp_path):
     """An hour on, a day back: deadlines, time-outs and heartbeats do not notice."""
     clock = tmp_path / "clock"
-    clock.write_text("0")
     site = tmp_path / "sitecustomize.py"  # imported before anything else
     site.write_text(STEPPING_CLOCK.format(file=str(clock)))
     statuses = []
     stop = threading.Event()
 
+    def set_clock(step: int) -> None:
+        """At once: a file just emptied by a write is no number, and fails a request."""
+        new = tmp_path / "new"
+        new.write_text(f"{step}")
+        new.replace(clock)
+
     def client():
         while not stop.is_set():
             statuses.append(server.post(SENTENCE).status)
 
+    set_clock(0)
     env = {**ENV, "PYTHONPATH": str(tmp_path)}
     with Server(model=toy_model, env=env) as server:
         workers = server.workers()
@@ -69,7 +75,7 @@ def test_a_clock_that_jumps_fails_no_request(toy_model, tmp_path):
         for thread in threads:
             thread.start()
         for step in (3600, -86400):
-            clock.write_text(f"{step}")
+            set_clock(step)
             before = len(statuses)
             wait_until(lambda: len(statuses) > before + 50, 30, "answers")
             time.sleep(2)  # so that heartbeats and supervisors see the step
