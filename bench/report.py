@@ -9,6 +9,7 @@ from pathlib import Path
 
 NAMES = {"base": "BERT-base", "embedded": "embedded"}
 PEERS = ("pipeline", "litserve", "mosec", "bentoml")
+COMPARED = "32"  # clients
 
 
 def tables(found: dict) -> str:
@@ -19,7 +20,27 @@ def tables(found: dict) -> str:
     told += f", Python {machine['python']}, torch {machine['torch']}."
     if "ours" in found["runs"][0]:
         told += f" wrk used {most_of_wrk(found):.2f} of a core at most."
-    return "\n\n".join([told, *(section(run) for run in found["runs"])])
+    parts = [told, *(section(run) for run in found["runs"])]
+    if "ours" in found["runs"][0]:
+        parts.append(summary(found["runs"]))
+    return "\n\n".join(parts)
+
+
+def summary(runs: list[dict]) -> str:
+    """Compare our service with the bound and the peers, at COMPARED clients."""
+    peers = [name for name in PEERS if any(name in run for run in runs)]
+    lines = [f"At {COMPARED} clients:", ""]
+    lines.append("| | of the bound " + "".join(f"| times {p} " for p in peers) + "|")
+    lines.append("| --- " + "| ---: " * (1 + len(peers)) + "|")
+    for run in runs:
+        ours = run["ours"]["clients"][COMPARED]["rate"]
+        cells = [f"{NAMES[run['model']]}, {run['precision']}"]
+        cells.append(f"{ours / run['bound']['rate']:.2f}" if "bound" in run else "")
+        for name in peers:
+            peer = run.get(name, {}).get("clients", {}).get(COMPARED)
+            cells.append(f"{ours / peer['rate']:.1f}" if peer else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def most_of_wrk(found: dict) -> float:
