@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 
-from negation_api.cores import give_memory_back
+from negation_api.cores import give_memory_back, keep_memory_together
 from negation_api.settings import SettingError, Settings
 from negation_api.telemetry import configure_logging
 
@@ -16,6 +16,7 @@ except SettingError as error:
     sys.exit(f"negation_api cannot start: {error}")
 
 configure_logging()
+keep_memory_together()
 
 # Before anything imports prometheus_client, which looks once. In memory: it need not
 # outlive the master.

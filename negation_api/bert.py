@@ -7,7 +7,11 @@ the weights transformers' own; what differs is the order of the work:
   layers, nearly all of the work, see no padding. Only attention pads.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
-- What is large is computed in memory that each thread keeps.
+- What is large is computed in memory that each thread keeps, in three rooms: "x" is
+  what goes from layer to layer; "linear" what a linear layer gives; "wide" what is
+  wider, or in other order, on the way to the next linear layer. What torch makes room
+  for itself is copied into one and freed at once, so that nothing comes to lie behind
+  it.
 
 The fewer and larger the operators, the less often inference threads and request
 threads wait for each other's hold on Python.
@@ -21,7 +25,7 @@ from itertools import chain
 import torch
 from torch.nn import functional
 
-from negation_api.quantize import QuantizedLinear
+from negation_api.quantize import QuantizedLinear, round_up
 from negation_api.workspace import Workspace
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
@@ -76,14 +80,17 @@ class Packing:
     def pad(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
         """Lay (tokens, width) out as (rows, longest, width)."""
         if self.padded is not None:
-            room = space.take("padded", len(self.padded), x.shape[1])
+            room = space.take("wide", len(self.padded), x.shape[1])
             x = torch.index_select(x, 0, self.padded, out=room)
         return x.view(self.rows, self.longest, -1)
 
-    def pack(self, x: torch.Tensor) -> torch.Tensor:
+    def pack(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
         """Undo :meth:`pad`."""
         x = x.flatten(0, 1)
-        return x if self.tokens is None else x.index_select(0, self.tokens)
+        room = space.take("wide", len(self.positions), x.shape[1])
+        if self.tokens is None:
+            return room.copy_(x)
+        return torch.index_select(x, 0, self.tokens, out=room)
 
 
 class PackedBert:
@@ -95,7 +102,7 @@ class PackedBert:
 
     def __init__(self, network, int8: bool):
         bert, config = network.bert, network.config
-        space = Workspace()
+        self._space = space = Workspace()
         make = partial(QuantizedLinear if int8 else PlainLinear, space)
         # A view of one weight keeps the whole file of weights mapped.
         keep = torch.Tensor.clone if int8 else torch.Tensor.detach
@@ -112,13 +119,20 @@ class PackedBert:
         ]
         self._pooler = make(bert.pooler.dense)
         self._classifier = PlainLinear(space, network.classifier, keep=keep)
+        if int8:  # before a fork, so that the code is shared
+            for linear in self._layers[0].linears:
+                linear.prepare(config.max_position_embeddings)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Give the logits (rows, labels) of rows of token ids."""
         packing = Packing.of([len(row) for row in rows])
         ids = torch.tensor(list(chain.from_iterable(rows)))
-        x = functional.embedding(ids, self._words)
-        x = self._norm(x + self._places[packing.positions])
+        size = len(ids), self._words.shape[1]
+        x = self._space.take("x", *size)
+        torch.index_select(self._words, 0, ids, out=x)
+        places = self._space.take("linear", *size)
+        torch.index_select(self._places, 0, packing.positions, out=places)
+        x.copy_(self._norm(x.add_(places)))
         for layer in self._layers[:-1]:
             x = layer(x, packing)
         x = self._layers[-1].first(x, packing)
@@ -128,8 +142,8 @@ class PackedBert:
 class PlainLinear:
     """Computes what a ``torch.nn.Linear`` does.
 
-    What it gives lies in the thread's workspace, where the next one of its kind, with
-    GELU or without, writes: it must not be that one's input.
+    What it gives lies in the room "wide" when GELU is applied to it, otherwise in
+    "linear", where its input must not lie.
 
     :param gelu: apply GELU to what comes out.
     """
@@ -148,10 +162,15 @@ class PlainLinear:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, in) to (rows, out)."""
-        name = "gelu" if self._gelu else "linear"
-        room = self._space.take(name, len(x), self._weight.shape[1])
-        out = torch.addmm(self._bias, x, self._weight, out=room)
-        return torch._C._nn.gelu_(out) if self._gelu else out
+        name, num_rows = "linear", len(x)
+        if self._gelu:  # oneDNN's, which keeps code for each number of rows
+            name, num_rows = "wide", round_up(num_rows)
+        room = self._space.take(name, num_rows, self._weight.shape[1])
+        out = room[: len(x)]
+        torch.addmm(self._bias, x, self._weight, out=out)
+        if self._gelu:
+            torch._C._nn.gelu_(room)
+        return out
 
 
 class Layer:
@@ -168,11 +187,16 @@ class Layer:
         self._narrow = make(layer.output.dense)
         self._last_norm = _norm(layer.output.LayerNorm, keep)
 
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        """Its linear layers, one of each shape that the model has."""
+        return self._attend, self._project, self._widen, self._narrow
+
     def __call__(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
         """Map (tokens, width) to (tokens, width)."""
         query, key, value = self._split(x, packing)
-        mixed = _mix(query, key, value, packing.mask)
-        return self._feed_forward(x, packing.pack(mixed))
+        mixed = packing.pack(_mix(query, key, value, packing.mask), self._space)
+        return self._feed_forward(x, mixed)
 
     def first(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
         """Map (tokens, width) to (rows, width), the first token of each row."""
@@ -187,8 +211,8 @@ class Layer:
         return padded.view(shape).permute(2, 0, 3, 1, 4)
 
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        x = self._norm(self._project(mixed).add_(x))
-        return self._last_norm(self._narrow(self._widen(x)).add_(x))
+        x.copy_(self._norm(self._project(mixed).add_(x)))
+        return x.copy_(self._last_norm(self._narrow(self._widen(x)).add_(x)))
 
 
 def _mix(query, key, value, mask) -> torch.Tensor:

@@ -1,24 +1,28 @@
 """int8: linear layers with quantized weights, their inputs quantized as they come.
 
-Weights are symmetric, a scale for each output channel; inputs are affine, a scale
-for each batch (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). The products
-are oneDNN's (https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html),
-reached by the operators that torch's own compiler uses;
+Symmetric (Jacob et al. 2018, https://arxiv.org/abs/1712.05877), with a scale for each
+output channel of the weights and for each row of the input: one token is many times as
+large as the others, and a row's result is not to depend on those beside it. The
+products are oneDNN's
+(https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html), reached by
+the operators that torch's own compiler uses;
 ``docs/decisions/20261124-int8.md`` compares what else there is.
 """
-
-import math
 
 import torch
 from torch.nn import functional
 
 from negation_api.workspace import Workspace
 
+ZERO = 128  # the byte that stands for 0
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
 
 class QuantizedLinear:
     """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
+
+    Uses the workspace as :class:`negation_api.bert.PlainLinear` does, and may write
+    over an input that lies in "wide".
 
     :param gelu: apply GELU to what comes out.
     """
@@ -26,35 +30,54 @@ class QuantizedLinear:
     def __init__(self, space: Workspace, linear: torch.nn.Linear, gelu: bool = False):
         self._space = space
         weight = linear.weight.detach()  # (out, in)
+        self._inputs = weight.shape[1]
         self._scales = weight_scales(weight)
         rounded = (weight / self._scales[:, None]).round().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
-        self._bias = None if linear.bias is None else linear.bias.detach().clone()
-        self._after = ("gelu", [], "none") if gelu else ("none", [], "")
+        self._bias = torch.zeros(len(weight))
+        if linear.bias is not None:
+            self._bias.copy_(linear.bias.detach())
+        self._gelu = gelu
+        self._room = "wide" if gelu else "linear"
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, in) to (rows, out), both float32."""
-        num_rows = len(x)
-        out = torch.ops.onednn.qlinear_pointwise(
-            *_quantize(x, round_up(num_rows), self._space),
-            self._weight,
-            self._scales,
-            self._zeros,
-            self._bias,
-            1.0,
-            0,
-            torch.float32,
-            *self._after,
+        num_rows, width = round_up(len(x)), len(self._scales)
+        data = self._space.take("bytes", num_rows, self._inputs, torch.uint8)
+        largest = _quantize(x, data[: len(x)], self._space)
+        # The operator makes room for its result, except where it adds to one.
+        room = self._space.take(self._room, num_rows, width).zero_()
+        torch.ops.onednn.qlinear_pointwise.binary(
+            *(data, 1.0, ZERO),
+            *(self._weight, self._scales, self._zeros),
+            *(room, None),
+            *(1.0, 0, torch.float32),  # of the result: not quantized
+            *(1.0, 0, "sum", 1.0),  # of what it is added to
+            *("none", [], ""),
         )
-        return out[:num_rows]
+        out = room[: len(x)]
+        torch.addcmul(self._bias, out, largest, value=1 / 127, out=out)
+        if self._gelu:
+            torch._C._nn.gelu_(room)
+        return out
+
+    @torch.inference_mode()
+    def prepare(self, most: int) -> None:
+        """Have oneDNN generate its code for 1 to *most* rows.
+
+        It keeps a quarter of a megabyte for each layer's shape and number of rows.
+        What it has before a fork, the forked processes share.
+        """
+        for num_rows in sorted({round_up(n + 1) for n in range(most)}):
+            self(torch.zeros(num_rows, self._inputs))
 
 
 def round_up(num_rows: int) -> int:
     """Give the number of rows to compute for *num_rows*.
 
-    oneDNN generates code for each number of rows that it meets, half a megabyte, and
-    keeps it: all numbers up to 512 took 300 MB in each worker.
+    oneDNN generates code for each number of rows that it meets, and keeps it: for all
+    numbers up to 512 that took 300 MB in each worker.
 
     >>> [round_up(n) for n in (1, 16, 17, 129, 500)]
     [16, 16, 32, 160, 512]
@@ -63,26 +86,20 @@ def round_up(num_rows: int) -> int:
     return -(-num_rows // step) * step
 
 
-def _quantize(
-    x: torch.Tensor, num_rows: int, space: Workspace
-) -> tuple[torch.Tensor, float, int]:
-    """Give x (rows, in) as bytes, their scale and the byte that stands for zero.
+def _quantize(x: torch.Tensor, out: torch.Tensor, space: Workspace) -> torch.Tensor:
+    """Write x (rows, in) to *out* as bytes; give what 127 steps are in each row.
 
-    The bytes have *num_rows* rows, of which the last mean nothing. Adding 2^23 to a
-    number leaves the nearest integer in the low bits of its float32 (IEEE 754), which
-    is several times faster to cut out than a float is to convert. 254 steps, so that
-    no rounding leaves the 256 bytes.
+    Adding 2^23 to a number leaves the nearest integer in the low bits of its float32
+    (IEEE 754), which is several times faster to cut out than a float is to convert.
     """
-    low, high = (bound.item() for bound in torch.aminmax(x))
-    low, high = min(0.0, low), max(0.0, high)
-    scale = max((high - low) / 254, _TINY)
-    zero = math.ceil(-low / scale)
-    moved = space.take("moved", *x.shape)
-    torch.add(torch.tensor(2.0**23 + zero), x, alpha=1 / scale, out=moved)
-    quantized = torch.empty(num_rows, x.shape[1], dtype=torch.uint8)
-    quantized[: len(x)] = moved.view(torch.int32)
-    quantized[len(x) :] = 0
-    return quantized, scale, zero
+    low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
+    largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
+    moved = space.take("wide", *x.shape)
+    # A whole row of one number: the number alone, broadcast, takes twice as long.
+    move = x.new_full(x.shape[1:], 2.0**23 + ZERO)
+    torch.addcmul(move, x, largest.reciprocal(), value=127, out=moved)
+    out.copy_(moved.view(torch.int32))
+    return largest
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:

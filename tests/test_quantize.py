@@ -1,9 +1,13 @@
 """int8: what it changes, and what it leaves alone."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from negation_api.quantize import QuantizedLinear, _quantize, weight_scales
+from negation_api.quantize import ZERO, QuantizedLinear, _quantize, weight_scales
 from negation_api.workspace import Workspace
 
 
@@ -32,10 +36,20 @@ def test_no_input_leaves_the_range_of_its_byte():
     for low, width in (torch.randn(3000, 2, generator=generator) * 4).exp().tolist():
         for first in (-low, low, -width / 2, -width):
             x = torch.linspace(first, first + width, 9)[None]
-            bytes_, scale, zero = _quantize(x, 1, Workspace())
-            assert 0 <= zero <= 255
-            error = (bytes_.double() - zero) * scale - x
+            bytes_ = torch.empty(1, 9, dtype=torch.uint8)
+            scale = _quantize(x, bytes_, Workspace()) / 127
+            assert 1 <= bytes_.min() <= bytes_.max() <= 255
+            error = (bytes_.double() - ZERO) * scale - x
             assert error.abs().max() <= 0.501 * scale
+
+
+@torch.inference_mode()
+def test_a_row_does_not_depend_on_those_beside_it():
+    quantized = QuantizedLinear(Workspace(), layer())
+    x = torch.randn(15, 64)
+    alone = quantized(x[:1]).clone()
+    x[1:] *= 1_000
+    assert torch.equal(quantized(x)[:1], alone)
 
 
 @torch.inference_mode()
@@ -77,6 +91,32 @@ def test_sums_of_two_products_fit_sixteen_bits(sign, inputs):
     for num_rows in (1, 40):
         given = QuantizedLinear(Workspace(), exact)(torch.ones(num_rows, inputs))
         assert (given - sign * inputs).abs().max() < 0.01 * inputs
+
+
+CLASSIFY = """
+from negation_api.model import load_classifier
+from negation_api.settings import Settings
+
+classifier = load_classifier(Settings(precision="int8"))
+print("ready", flush=True)
+for lengths in ([5], [40] * 3, [9, 200], [33] * 8, [64] * 6):
+    classifier.classify([[101, *[1000] * length, 102] for length in lengths])
+"""
+
+
+def test_what_onednn_generates_is_there_before_the_first_request():
+    """In the master, so that workers share it. oneDNN says when it generates."""
+    output = subprocess.run(
+        [sys.executable, "-c", CLASSIFY],
+        env={**os.environ, "ONEDNN_VERBOSE": "profile_create"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    before, after = output.split("ready\n")
+    assert "cache_miss,cpu,matmul" in before
+    assert "cache_hit,cpu,matmul" in after
+    assert "cache_miss" not in after
 
 
 @pytest.mark.parametrize("vnni, most", [(True, 127), (False, 64)])
