@@ -136,7 +136,9 @@ class PackedBert:
         for layer in self._layers[:-1]:
             x = layer(x, packing)
         x = self._layers[-1].first(x, packing)
-        return self._classifier(self._pooler(x).tanh()).clone()
+        logits = self._classifier(self._pooler(x).tanh()).clone()
+        self._space.give_back()
+        return logits
 
 
 class PlainLinear:
