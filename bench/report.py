@@ -33,12 +33,15 @@ def summary(runs: list[dict]) -> str:
     lines.append("| | of the bound " + "".join(f"| times {p} " for p in peers) + "|")
     lines.append("| --- " + "| ---: " * (1 + len(peers)) + "|")
     for run in runs:
+        if COMPARED not in run["ours"]["clients"]:
+            continue
         ours = run["ours"]["clients"][COMPARED]["rate"]
         cells = [f"{NAMES[run['model']]}, {run['precision']}"]
         cells.append(f"{ours / run['bound']['rate']:.2f}" if "bound" in run else "")
         for name in peers:
             peer = run.get(name, {}).get("clients", {}).get(COMPARED)
-            cells.append(f"{ours / peer['rate']:.1f}" if peer else "")
+            done = peer and peer["rate"]
+            cells.append(f"{ours / done:.1f}" if done else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -366,10 +366,10 @@ def main() -> None:
     """Measure, write, and print the tables."""
     args = parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    found = measure(args)
+    measure(args)
     import report
 
-    print(report.tables(found))
+    print(report.tables(json.loads(args.output.read_text())))
 
 
 if __name__ == "__main__":
