@@ -38,6 +38,7 @@ class QuantizedLinear:
         self._bias = torch.zeros(len(weight))
         if linear.bias is not None:
             self._bias.copy_(linear.bias.detach())
+        self._move = move_by(self._inputs)
         self._gelu = gelu
         self._room = "wide" if gelu else "linear"
 
@@ -45,7 +46,7 @@ class QuantizedLinear:
         """Map (rows, in) to (rows, out), both float32."""
         num_rows, width = round_up(len(x)), len(self._scales)
         data = self._space.take("bytes", num_rows, self._inputs, torch.uint8)
-        largest = _quantize(x, data[: len(x)], self._space)
+        largest = _quantize(x, self._move, data[: len(x)], self._space)
         # The operator makes room for its result, except where it adds to one.
         room = self._space.take(self._room, num_rows, width).zero_()
         torch.ops.onednn.qlinear_pointwise.binary(
@@ -86,17 +87,24 @@ def round_up(num_rows: int) -> int:
     return -(-num_rows // step) * step
 
 
-def _quantize(x: torch.Tensor, out: torch.Tensor, space: Workspace) -> torch.Tensor:
+def move_by(width: int) -> torch.Tensor:
+    """Give what is added to make bytes: a row, as one number takes twice as long."""
+    return torch.full((width,), 2.0**23 + ZERO)
+
+
+def _quantize(
+    x: torch.Tensor, move: torch.Tensor, out: torch.Tensor, space: Workspace
+) -> torch.Tensor:
     """Write x (rows, in) to *out* as bytes; give what 127 steps are in each row.
 
     Adding 2^23 to a number leaves the nearest integer in the low bits of its float32
     (IEEE 754), which is several times faster to cut out than a float is to convert.
+
+    :param move: (in), of ``move_by``.
     """
     low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
     largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
     moved = space.take("wide", *x.shape)
-    # A whole row of one number: the number alone, broadcast, takes twice as long.
-    move = x.new_full(x.shape[1:], 2.0**23 + ZERO)
     torch.addcmul(move, x, largest.reciprocal(), value=127, out=moved)
     out.copy_(moved.view(torch.int32))
     return largest

@@ -19,11 +19,19 @@ class Workspace(threading.local):
 
     def __init__(self):
         self._rooms: dict[str, Room] = {}
+        self._taken: dict[tuple, torch.Tensor] = {}  # layers take the same again
 
     def take(
         self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
         """Give the room *name* as (rows, width), with whatever was left in it."""
+        key = name, rows, width, dtype
+        taken = self._taken.get(key)
+        if taken is None:
+            taken = self._taken[key] = self._make(name, rows, width, dtype)
+        return taken
+
+    def _make(self, name: str, rows: int, width: int, dtype) -> torch.Tensor:
         size = rows * width * dtype.itemsize
         room = self._rooms.get(name)
         if room is None or len(room.data) < size:
@@ -33,6 +41,7 @@ class Workspace(threading.local):
 
     def give_back(self) -> None:
         """Return to the system what only large batches need: call it after each."""
+        self._taken.clear()
         for room in self._rooms.values():
             room.give_back()
 

@@ -7,7 +7,13 @@ import sys
 import pytest
 import torch
 
-from negation_api.quantize import ZERO, QuantizedLinear, _quantize, weight_scales
+from negation_api.quantize import (
+    ZERO,
+    QuantizedLinear,
+    _quantize,
+    move_by,
+    weight_scales,
+)
 from negation_api.workspace import Workspace
 
 
@@ -37,7 +43,7 @@ def test_no_input_leaves_the_range_of_its_byte():
         for first in (-low, low, -width / 2, -width):
             x = torch.linspace(first, first + width, 9)[None]
             bytes_ = torch.empty(1, 9, dtype=torch.uint8)
-            scale = _quantize(x, bytes_, Workspace()) / 127
+            scale = _quantize(x, move_by(9), bytes_, Workspace()) / 127
             assert 1 <= bytes_.min() <= bytes_.max() <= 255
             error = (bytes_.double() - ZERO) * scale - x
             assert error.abs().max() <= 0.501 * scale
