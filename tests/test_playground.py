@@ -235,13 +235,13 @@ def test_by_keyboard_alone(driver, server):
     visitor.press(keys.ENTER)  # the focus goes to the empty note
     visitor.type(f"{BEYOND_BMP} Denies night sweats but has a cough.")
     visitor.press(keys.ARROW_LEFT)
-    assert visitor.see("#mark") == "Mark “cough”"
+    visitor.wait(lambda: visitor.see("#mark") == "Mark “cough”")
     visitor.press(keys.ENTER, hold=keys.CONTROL)  # the word at the caret
     visitor.wait_for_answers()
     visitor.press(keys.HOME, *[keys.ARROW_RIGHT] * 9)
     visitor.press(*[keys.ARROW_RIGHT] * 12, hold=keys.SHIFT)
     visitor.tab_to("#mark")
-    assert visitor.see("#mark") == "Mark “night sweats”"
+    visitor.wait(lambda: visitor.see("#mark") == "Mark “night sweats”")
     visitor.press(keys.ENTER)
     visitor.wait_for_answers()
     rows = [[*row[:2], row[2].split()[0]] for row in visitor.findings()]
