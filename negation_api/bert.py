@@ -7,7 +7,7 @@ the weights transformers' own; what differs is the order of the work:
   layers, nearly all of the work, see no padding. Only attention pads.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
-- What is large is computed in memory that each thread keeps, in three rooms: "x" is
+- What is large is computed in memory that each thread keeps, in rooms: "x" is
   what goes from layer to layer; "linear" what a linear layer gives; "wide" what is
   wider, or in other order, on the way to the next linear layer. What torch makes room
   for itself is copied into one and freed at once, so that nothing comes to lie behind
