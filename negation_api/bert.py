@@ -4,14 +4,15 @@ The layers are those of Devlin et al. 2019 (https://aclanthology.org/N19-1423/) 
 the weights transformers' own; what differs is the order of the work:
 
 - Rows lie one after the other in a (tokens, width) matrix, so that the linear
-  layers, nearly all of the work, see no padding. Only attention pads.
+  layers, nearly all of the work, see no padding. Only attention pads, and only to
+  the longest of a group of rows of like length.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
 - What is large is computed in memory that each thread keeps, in rooms: "x" is
-  what goes from layer to layer; "linear" what a linear layer gives; "wide" what is
-  wider, or in other order, on the way to the next linear layer. What torch makes room
-  for itself is copied into one and freed at once, so that nothing comes to lie behind
-  it.
+  what goes from layer to layer; "linear" what a linear layer gives; "mixed" what
+  attention does; "wide" what is wider, or padded, on the way to the next of them. What
+  torch makes room for itself is copied into one and freed at once, so that nothing
+  comes to lie behind it.
 
 The fewer and larger the operators, the less often inference threads and request
 threads wait for each other's hold on Python.
@@ -20,7 +21,7 @@ threads wait for each other's hold on Python.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 
 import torch
 from torch.nn import functional
@@ -29,6 +30,10 @@ from negation_api.quantize import QuantizedLinear, round_up
 from negation_api.workspace import Workspace
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
+
+# Pairs of tokens of which one is padding, in a group: as many as take about as long as
+# one more group would.
+MAX_WASTE = 2048
 
 
 def can_pack(config) -> bool:
@@ -43,54 +48,69 @@ def can_pack(config) -> bool:
 
 
 @dataclass(frozen=True)
-class Packing:
-    """Where the tokens of rows lie in the (tokens, width) matrix.
+class Group:
+    """Rows of like length, whose attention is computed together.
 
-    :ivar starts: (rows), place of each row's [CLS].
-    :ivar padded: (rows * longest), the place of each token, 0 in the padding; None
-        when all rows are of one length.
-    :ivar tokens: (tokens), the places in *padded* that are no padding.
+    :ivar tokens: the slice of the (tokens, width) matrix that they are.
+    :ivar rows: the slice of the batch's rows that they are.
+    :ivar padded: (rows * longest), the place of each token within the slice, 0 in the
+        padding; None when all rows are of one length.
+    :ivar places: (tokens), the places in *padded* that are no padding.
     :ivar mask: (rows, 1, 1, longest), True at tokens.
     """
 
-    rows: int
+    tokens: slice
+    rows: slice
     longest: int
-    positions: torch.Tensor
-    starts: torch.Tensor
     padded: torch.Tensor | None = None
-    tokens: torch.Tensor | None = None
+    places: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, lengths: Sequence[int]) -> "Packing":
-        """Plan the packing of rows of *lengths*."""
-        sizes = torch.tensor(lengths)
+    def of(cls, lengths: Sequence[int], row: int, token: int) -> "Group":
+        """Plan the padding of rows of *lengths*, the first of which is *row*."""
+        tokens = slice(token, token + sum(lengths))
+        rows = slice(row, row + len(lengths))
         longest = max(lengths)
-        starts = sizes.cumsum(0) - sizes
-        place = torch.arange(longest)
-        mask = place < sizes[:, None]  # (rows, longest)
-        positions = place.expand_as(mask)[mask]
         if min(lengths) == longest:
-            return cls(len(lengths), longest, positions, starts)
-        padded = torch.where(mask, starts[:, None] + place, 0).flatten()
-        tokens = mask.flatten().nonzero().squeeze(1)
-        mask = mask[:, None, None]
-        return cls(len(lengths), longest, positions, starts, padded, tokens, mask)
+            return cls(tokens, rows, longest)
+        sizes = torch.tensor(lengths)[:, None]
+        place = torch.arange(longest)
+        mask = place < sizes  # (rows, longest)
+        padded = torch.where(mask, sizes.cumsum(0) - sizes + place, 0).flatten()
+        places = mask.flatten().nonzero().squeeze(1)
+        return cls(tokens, rows, longest, padded, places, mask[:, None, None])
 
     def pad(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
-        """Lay (tokens, width) out as (rows, longest, width)."""
+        """Lay its part of (tokens, width) out as (rows, longest, width)."""
+        x = x[self.tokens]
         if self.padded is not None:
             room = space.take("wide", len(self.padded), x.shape[1])
             x = torch.index_select(x, 0, self.padded, out=room)
-        return x.view(self.rows, self.longest, -1)
+        return x.view(self.rows.stop - self.rows.start, self.longest, -1)
 
-    def pack(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
-        """Undo :meth:`pad`."""
-        x = x.flatten(0, 1)
-        room = space.take("wide", len(self.positions), x.shape[1])
-        if self.tokens is None:
-            return room.copy_(x)
-        return torch.index_select(x, 0, self.tokens, out=room)
+    def pack(self, x: torch.Tensor, out: torch.Tensor) -> None:
+        """Undo :meth:`pad`: write (rows, longest, width) to its part of *out*."""
+        x, out = x.flatten(0, 1), out[self.tokens]
+        if self.places is None:
+            out.copy_(x)
+        else:
+            torch.index_select(x, 0, self.places, out=out)
+
+
+def divide(lengths: Sequence[int]) -> list[Group]:
+    """Divide rows, the longest first, so that little is computed for padding.
+
+    >>> [[each.rows.start, each.rows.stop] for each in divide([90, 88, 50, 49, 48, 5])]
+    [[0, 2], [2, 5], [5, 6]]
+    """
+    groups, begin, token, waste = [], 0, 0, 0
+    for row, length in enumerate(lengths):
+        waste += lengths[begin] ** 2 - length**2
+        if waste > MAX_WASTE:
+            groups.append(Group.of(lengths[begin:row], begin, token))
+            begin, token, waste = row, groups[-1].tokens.stop, 0
+    return [*groups, Group.of(lengths[begin:], begin, token)]
 
 
 class PackedBert:
@@ -125,18 +145,23 @@ class PackedBert:
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Give the logits (rows, labels) of rows of token ids."""
-        packing = Packing.of([len(row) for row in rows])
-        ids = torch.tensor(list(chain.from_iterable(rows)))
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        lengths = [len(rows[place]) for place in order]
+        groups = divide(lengths)
+        ids = torch.tensor(list(chain.from_iterable(rows[place] for place in order)))
+        positions = torch.tensor(list(chain.from_iterable(map(range, lengths))))
         size = len(ids), self._words.shape[1]
         x = self._space.take("x", *size)
         torch.index_select(self._words, 0, ids, out=x)
         places = self._space.take("linear", *size)
-        torch.index_select(self._places, 0, packing.positions, out=places)
+        torch.index_select(self._places, 0, positions, out=places)
         x.copy_(self._norm(x.add_(places)))
         for layer in self._layers[:-1]:
-            x = layer(x, packing)
-        x = self._layers[-1].first(x, packing)
-        logits = self._classifier(self._pooler(x).tanh()).clone()
+            x = layer(x, groups)
+        starts = torch.tensor([0, *accumulate(lengths[:-1])])
+        x = self._layers[-1].first(x, groups, starts)
+        logits = self._classifier(self._pooler(x).tanh())
+        logits = torch.empty_like(logits).index_copy_(0, torch.tensor(order), logits)
         self._space.give_back()
         return logits
 
@@ -194,22 +219,29 @@ class Layer:
         """Its linear layers, one of each shape that the model has."""
         return self._attend, self._project, self._widen, self._narrow
 
-    def __call__(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         """Map (tokens, width) to (tokens, width)."""
-        query, key, value = self._split(x, packing)
-        mixed = packing.pack(_mix(query, key, value, packing.mask), self._space)
+        attended = self._attend(x)
+        mixed = self._space.take("mixed", *x.shape)
+        for group in groups:
+            query, key, value = self._split(attended, group)
+            group.pack(_mix(query, key, value, group.mask), mixed)
         return self._feed_forward(x, mixed)
 
-    def first(self, x: torch.Tensor, packing: Packing) -> torch.Tensor:
+    def first(self, x, groups: list[Group], starts: torch.Tensor) -> torch.Tensor:
         """Map (tokens, width) to (rows, width), the first token of each row."""
-        query, key, value = self._split(x, packing)
-        mixed = _mix(query[:, :, :1], key, value, packing.mask)
-        return self._feed_forward(x[packing.starts], mixed.flatten(0, 1))
+        attended = self._attend(x)
+        mixed = self._space.take("mixed", len(starts), x.shape[1])
+        for group in groups:
+            query, key, value = self._split(attended, group)
+            first = _mix(query[:, :, :1], key, value, group.mask)
+            mixed[group.rows] = first.flatten(0, 1)
+        return self._feed_forward(x[starts], mixed)
 
-    def _split(self, x: torch.Tensor, packing: Packing):
+    def _split(self, x: torch.Tensor, group: Group):
         """Give query, key and value, each (rows, heads, longest, width of a head)."""
-        padded = packing.pad(self._attend(x), self._space)
-        shape = packing.rows, packing.longest, 3, self._heads, -1
+        padded = group.pad(x, self._space)
+        shape = *padded.shape[:2], 3, self._heads, -1
         return padded.view(shape).permute(2, 0, 3, 1, 4)
 
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
