@@ -51,12 +51,20 @@ def when_ready(server):
     gc.freeze()
 
 
+def pre_fork(server, worker):
+    """Give the worker a seat among those that live."""
+    seats = server.app.wsgi().extensions["seats"]
+    worker.seat = seats.choose([each.seat for each in server.WORKERS.values()])
+
+
 def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
     from negation_api import metrics
 
     worker.wsgi.extensions["classifier"].after_fork()
-    worker.wsgi.extensions["batcher"].start()
+    worker.wsgi.extensions["batcher"].start(worker.seat)
+    worker.seats = worker.wsgi.extensions["seats"]
+    worker.seats.note(worker.seat, 0)
     metrics.watch(worker.wsgi.extensions["batcher"])
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
     worker.tracing = worker.wsgi.extensions.get("tracing")
@@ -71,9 +79,10 @@ def worker_exit(server, worker):
 
 
 def child_exit(server, worker):
-    """Keep the counts of a worker that ended."""
+    """Keep the counts of a worker that ended; let nobody wait for it."""
     from negation_api import metrics
 
+    server.app.wsgi().extensions["seats"].leave(worker.seat)
     metrics.bury(worker.pid)
 
 

@@ -27,6 +27,7 @@ class Stub:
     precision = "fp32"
     artefact = Artefact("stub", None, "0" * 64)
     max_tokens = 512
+    batch_tokens = 256
 
     def encode(self, sentence: str, marked: bool = True) -> list[int]:
         """Give a number for each word."""

@@ -7,6 +7,7 @@ from flask import Flask
 
 from negation_api.batching import Batcher
 from negation_api.cores import Cores, give_memory_back
+from negation_api.seats import Seats
 from negation_api.settings import Settings, available_cpus
 
 __version__ = "0.1.0"
@@ -27,7 +28,7 @@ def create_app(settings: Settings, classifier) -> Flask:
     The batcher's threads are not started: see ``start`` in ``gunicorn.conf.py``.
 
     :param settings: limits and times.
-    :param classifier: has ``labels``, ``artefact``, ``precision``,
+    :param classifier: has ``labels``, ``artefact``, ``precision``, ``batch_tokens``,
         ``encode(sentence, marked) -> ids`` and ``classify(rows) -> predictions``.
         Passed in, so that tests need no weights.
     """
@@ -42,11 +43,15 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.extensions["classifier"] = classifier
     app.extensions["lifecycle"] = Lifecycle()
     shape = settings.shape()
+    app.extensions["seats"] = Seats(shape.workers)
+    cores = None
+    if shape.threads >= available_cpus():
+        cores = Cores(shape.threads, shape.workers)
     app.extensions["batcher"] = Batcher(
         classifier,
         threads=shape.threads,
-        cores=Cores(shape.threads) if shape.threads >= available_cpus() else None,
-        batch_tokens=settings.batch_tokens,
+        cores=cores,
+        batch_tokens=settings.batch_tokens or classifier.batch_tokens,
         queue_tokens=settings.queue_tokens,
         slice_tokens=settings.slice_tokens,
         batch_timeout=settings.batch_timeout,

@@ -17,6 +17,8 @@ budget of tokens.
 
 Cores. Inference threads of all workers take turns at the cores (``cores.py``); a
 thread takes its batch when it has its core, so that it holds all that came meanwhile.
+The threads of the worker's own cores are woken first. A short queue is left half
+full: taken whole, there would be nothing to compute while its clients are answered.
 
 Bounds. A request enters in slices, at most two in the queue at a time; the queue's
 bound counts admitted slices. So a large note is neither refused for ever nor able
@@ -139,8 +141,9 @@ class Batcher:
         self._observe = observe
         self._rest = rest
         self._worked_since = inf  # the first batch after a rest; time.monotonic
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
         self._waiting: list[Row] = []
+        self._idle: list[InferenceThread] = []
         self._virtual_time = 0.0
         self._arrivals = count()
         self._admitted = 0  # tokens of all slices in the queue or being computed
@@ -192,7 +195,7 @@ class Batcher:
         :raises QueueFull: when there is no room.
         """
         in_time = self._rate * MAX_WAIT * (deadline - time.monotonic())
-        with self._changed:
+        with self._lock:
             room = min(self._queue_tokens, in_time) - self._admitted
             full = self._admitted and tokens > room
             if full or self._active >= self._max_requests:
@@ -205,7 +208,7 @@ class Batcher:
     @property
     def waiting(self) -> tuple[int, int]:
         """Rows and tokens that wait to be computed."""
-        with self._changed:
+        with self._lock:
             return len(self._waiting), sum(row.length for row in self._waiting)
 
     def _slices(self, rows, job: Job) -> list[list[Row]]:
@@ -223,7 +226,7 @@ class Batcher:
         return slices
 
     def _admit(self, first: list[Row], deadline: float) -> None:
-        with self._changed:
+        with self._lock:
             self.check_room(deadline, sum(row.length for row in first))
             self._active += 1
 
@@ -231,7 +234,7 @@ class Batcher:
         return job.in_queue <= (SLICES_IN_QUEUE - 1) * self._slice_tokens
 
     def _enter(self, rows: list[Row], job: Job) -> None:
-        with self._changed:
+        with self._lock:
             for row in rows:
                 start = max(job.due, self._virtual_time + 1)
                 row.due = start, next(self._arrivals)
@@ -239,7 +242,7 @@ class Batcher:
                 job.in_queue += row.length
                 self._admitted += row.length
                 self._waiting.append(row)
-            self._changed.notify(min(len(rows), self._num_threads))
+            self._wake(len(rows))
 
     def _wait(self, job: Job, is_gone: Callable[[], bool]) -> None:
         """Wait until something of *job* was computed, or something went wrong."""
@@ -257,7 +260,7 @@ class Batcher:
 
     def _leave(self, job: Job) -> None:
         """Forget *job*; what of it still waits is dropped unstarted."""
-        with self._changed:
+        with self._lock:
             self._active -= 1
             if job.in_queue:
                 dropped = [row for row in self._waiting if row.job is job]
@@ -272,8 +275,12 @@ class Batcher:
 
     # --- inference threads ------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the threads: in the worker, since threads do not survive a fork."""
+    def start(self, seat: int = 0) -> None:
+        """Start the threads: in the worker, since threads do not survive a fork.
+
+        :param seat: the worker's, which says what cores are its own.
+        """
+        self._seat = seat
         self._cores = self._cores or Cores(self._num_threads)
         for index in range(self._num_threads):
             self._start_thread(index)
@@ -282,41 +289,59 @@ class Batcher:
     def stop(self) -> None:
         """End the threads once nothing waits; what they compute is delivered."""
         self._stopped.set()
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._wake(len(self._idle))
         for thread in list(self._threads.values()):
             thread.join()
 
     def _start_thread(self, index: int) -> None:
-        thread = InferenceThread(self._infer, index)
+        own = self._cores.is_own(index, self._seat)
+        thread = InferenceThread(self._infer, index, own, self._lock)
         self._threads[index] = thread
         thread.start()
 
     def _infer(self, me: "InferenceThread") -> None:
         yield_to_others()
         with self._cores.open(me.index) as core:
-            while self._await_rows():
-                began = time.monotonic()
+            while self._await_rows(me):
                 with core:
-                    # What came while another worker had the core is in the batch.
-                    batch = self._begin(me)
-                    results, error = self._compute(batch) if batch else ({}, None)
-                self._deliver(batch, results, error)
-                me.work = None
-                self._learn(batch, time.monotonic() - began)
+                    while self._compute_batch(me) and me.own:
+                        pass
 
-    def _await_rows(self) -> bool:
+    def _await_rows(self, me: "InferenceThread") -> bool:
         """Wait until something waits; False when there will be no more."""
-        with self._changed:
+        with self._lock:
             while not self._waiting:
                 if self._stopped.is_set():
                     return False
-                self._changed.wait()
+                self._idle.append(me)
+                me.woken.wait()
         return True
+
+    def _wake(self, count: int) -> None:
+        """Wake *count* of the threads that are idle. The lock is held."""
+        self._idle.sort(key=lambda thread: (not thread.own, thread.index))
+        for thread in self._idle[:count]:
+            thread.woken.notify()
+        del self._idle[:count]
+
+    def _compute_batch(self, me: "InferenceThread") -> bool:
+        """Take a batch, compute and deliver it; False when nothing waits.
+
+        The core is held: what came while another worker had it is in the batch.
+        """
+        began = time.monotonic()
+        batch = self._begin(me)
+        if batch:
+            results, error = self._compute(batch)
+            self._deliver(batch, results, error)
+            me.work = None
+            self._learn(batch, time.monotonic() - began)
+        return bool(batch)
 
     def _begin(self, me: "InferenceThread") -> list[Row]:
         """Take a batch; empty when other threads were quicker."""
-        with self._changed:
+        with self._lock:
             batch = self._take() if self._waiting else []
             if batch:
                 began = time.monotonic()
@@ -336,7 +361,7 @@ class Batcher:
         first = oldest[0]
         self._virtual_time = first.due[0]
         oldest.sort(key=lambda row: (abs(row.length - first.length), row.due))
-        batch, room = [], self._batch_tokens
+        batch, room = [], self._room(oldest)
         for row in oldest:
             room -= row.length
             if room < 0 and batch:
@@ -345,6 +370,11 @@ class Batcher:
         taken = set(map(id, batch))
         self._waiting = [row for row in self._waiting if id(row) not in taken]
         return batch
+
+    def _room(self, rows: list[Row]) -> float:
+        """Give the tokens of a batch of *rows*, which are those that wait, or many."""
+        half = sum(row.length for row in rows) / 2
+        return min(max(half, self._batch_tokens / 2), self._batch_tokens)
 
     def _compute(self, batch: list[Row]) -> tuple[dict, Exception | None]:
         """Give the prediction of each row's ids, or None for each and the error."""
@@ -364,14 +394,13 @@ class Batcher:
 
     def _learn(self, batch: list[Row], seconds: float) -> None:
         """Note how fast the queue shrinks, turns of other workers included."""
-        if batch:
-            tokens = sum(row.length for row in batch) * self._num_threads
-            self._num_batches += 1  # the first replaces the guess
-            weight = max(LEARNING_RATE, 1 / self._num_batches)
-            self._rate += weight * (tokens / seconds - self._rate)
+        tokens = sum(row.length for row in batch) * self._num_threads
+        self._num_batches += 1  # the first replaces the guess
+        weight = max(LEARNING_RATE, 1 / self._num_batches)
+        self._rate += weight * (tokens / seconds - self._rate)
 
     def _deliver(self, batch: list[Row], results: dict, error) -> None:
-        with self._changed:
+        with self._lock:
             self._settle(batch)
             for row in batch:
                 row.job.error = row.job.error or error
@@ -410,12 +439,22 @@ class InferenceThread(threading.Thread):
     """Runs *infer* with itself as the argument.
 
     :ivar index: the core it computes on.
+    :ivar own: whether that is one of the worker's own.
+    :ivar woken: notified when rows came, or will no more.
     :ivar work: when it began its batch, by ``time.monotonic``, and the batch; None
         while it waits.
     """
 
-    def __init__(self, infer: Callable[["InferenceThread"], None], index: int):
+    def __init__(
+        self,
+        infer: Callable[["InferenceThread"], None],
+        index: int,
+        own: bool,
+        lock: threading.RLock,
+    ):
         name = f"inference-{index}"
         super().__init__(target=infer, args=(self,), name=name, daemon=True)
         self.index = index
+        self.own = own
+        self.woken = threading.Condition(lock)
         self.work: tuple[float, list[Row]] | None = None

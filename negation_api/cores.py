@@ -4,6 +4,10 @@ Each worker has an inference thread for every core, so that a single note can us
 all. Together that is more threads than cores; computing at once they would share
 caches and wait for each other in the middle of a batch. So thread n of each worker
 computes only while it holds core n.
+
+Two threads of one worker also wait for each other's hold on Python, two workers do
+not. So each core is some worker's own: it keeps it as long as it has work, and the
+others are guests, for one batch at a time.
 """
 
 import ctypes
@@ -12,7 +16,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 # Of inference threads. At 19 one that holds Python's lock is put off for longer.
 NICENESS = 10
@@ -23,13 +27,28 @@ class Cores:
     """As many locks as cores, shared with every process that is forked later.
 
     A lock is one on an open file (flock(2)), which the kernel frees when its process
-    dies, however it dies.
+    dies, however it dies. Whoever gave one up could have it again before those who wait
+    are awake; so a core has a second lock, which is held while waiting for the first.
+
+    :param workers: among which the cores are divided, if there are enough.
     """
 
-    def __init__(self, count: int):
-        self._files = [os.memfd_create(f"core-{index}") for index in range(count)]
+    def __init__(self, count: int, workers: int = 1):
+        self._workers = workers
+        self._count = count
+        self._files = [os.memfd_create(f"core-{index}") for index in range(2 * count)]
         for file in self._files:
             weakref.finalize(self, os.close, file)
+
+    def is_own(self, index: int, seat: int) -> bool:
+        """Tell whether core *index* is the worker's own that has *seat*.
+
+        >>> [[Cores(4, workers=2).is_own(core, seat) for core in range(4)]
+        ...  for seat in range(2)]
+        [[True, False, True, False], [False, True, False, True]]
+        """
+        enough = self._workers <= self._count
+        return enough and (index - seat) % self._workers == 0
 
     @contextmanager
     def open(self, index: int) -> Iterator["Core"]:
@@ -38,21 +57,25 @@ class Cores:
         :raises OSError: when no file can be opened.
         """
         # A lock belongs to an open file, so each thread opens its own.
-        file = os.open(f"/proc/self/fd/{self._files[index % len(self._files)]}", 2)
-        try:
-            yield Core(file)
-        finally:
-            os.close(file)
+        names = self._files[index % self._count :: self._count]
+        with ExitStack() as stack:
+            files = []
+            for name in names:
+                files.append(os.open(f"/proc/self/fd/{name}", os.O_RDWR))
+                stack.callback(os.close, files[-1])
+            yield Core(*files)
 
 
 class Core:
     """Held by one thread at a time: ``with core: ...``."""
 
-    def __init__(self, file: int):
-        self._file = file
+    def __init__(self, file: int, next_in_line: int):
+        self._file, self._next_in_line = file, next_in_line
 
     def __enter__(self):
+        fcntl.flock(self._next_in_line, fcntl.LOCK_EX)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        fcntl.flock(self._next_in_line, fcntl.LOCK_UN)
 
     def __exit__(self, *exc):
         fcntl.flock(self._file, fcntl.LOCK_UN)

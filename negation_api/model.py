@@ -53,6 +53,8 @@ from negation_api.bert import PackedBert, can_pack  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 LABELS = frozenset({"PRESENT", "ABSENT", "POSSIBLE"})
+BASE_WIDTH, BASE_BATCH_TOKENS = 768, 256  # of BERT-base; less wide, more tokens
+MAX_BATCH_TOKENS = 512
 NUM_CONTROL_TOKENS = 2  # [CLS] ... [SEP]
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class AssertionClassifier:
     :param forward: maps rows of token ids to logits (rows, labels).
     :ivar labels: the model's own, in the order of its logits, upper case.
     :ivar max_tokens: the longest row it reads, [CLS] and [SEP] included.
+    :ivar batch_tokens: how many tokens of several rows are best computed at once.
     """
 
     def __init__(
@@ -76,6 +79,9 @@ class AssertionClassifier:
         self.max_tokens = min(
             config.max_position_embeddings, tokenizer.model_max_length
         )
+        width = getattr(config, "hidden_size", BASE_WIDTH)
+        fitting = BASE_BATCH_TOKENS * BASE_WIDTH // width
+        self.batch_tokens = min(fitting, MAX_BATCH_TOKENS)
         self._ends = tokenizer.cls_token_id, tokenizer.sep_token_id
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_truncation()

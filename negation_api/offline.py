@@ -125,7 +125,8 @@ class Scorer:
     def _classify(self, rows: list[list[int]]) -> Iterator[Prediction]:
         """Give the prediction of each row, in order; identical rows count once."""
         unique = dict.fromkeys(map(tuple, rows))
-        for batch in batches(sorted(unique, key=len), self.settings.batch_tokens):
+        max_tokens = self.settings.batch_tokens or self.classifier.batch_tokens
+        for batch in batches(sorted(unique, key=len), max_tokens):
             unique.update(zip(batch, self.classifier.classify(batch), strict=True))
         return (unique[tuple(row)] for row in rows)
 

@@ -132,7 +132,10 @@ class Settings:
         low=2_048,
     )
     batch_tokens: int = _setting(
-        256, "tokens in one forward pass: more was slower, less too", low=64
+        0,
+        "tokens in one forward pass; 0 chooses from the model's width: 256 for"
+        " BERT-base, 512 for the embedded model",
+        low=0,
     )
     slice_tokens: int = _setting(
         2_048, "tokens of one request in the queue at a time, twice: fairness", low=512

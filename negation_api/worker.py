@@ -10,6 +10,7 @@ What Gunicorn 27 leaves open, and is done here:
 - On SIGTERM the port is closed at once, after the connections that had been made
   are accepted; ``/health`` says ``draining`` on those that are open, and the ones
   on which nothing was asked are closed.
+- A worker that has more connections than another lets that one accept the next.
 - The ``Server`` header is left out.
 - An error about a malformed request does not repeat it, in the answer or the log.
 
@@ -38,6 +39,7 @@ from negation_api.receiving import Incoming
 RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
 MAX_INCOMING_BODIES = 64  # of the largest size, in memory before they are complete
 LINGER_SECONDS = 2.0
+GIVE_WAY_SECONDS = 0.002  # to a worker that has fewer connections
 
 log = logging.getLogger("negation_api.worker")
 
@@ -65,7 +67,9 @@ class Connection(gthread.TConn):
 class Worker(gthread.ThreadWorker):
     """See above. Runs in the main thread, but for ``handle`` and what it calls."""
 
-    # Set by post_worker_init in gunicorn.conf.py.
+    # Set in gunicorn.conf.py: by pre_fork, and by post_worker_init.
+    seat = None
+    seats = None
     lifecycle = None
     tracing = None
 
@@ -81,9 +85,22 @@ class Worker(gthread.ThreadWorker):
     def settings(self):
         return self.wsgi.extensions["settings"]
 
+    @property
+    def nr_conns(self) -> int:
+        """Connections that are open, as Gunicorn counts them."""
+        return self._num_connections
+
+    @nr_conns.setter
+    def nr_conns(self, count: int):
+        self._num_connections = count
+        if self.seats and self.alive:
+            self.seats.note(self.seat, count)
+
     # --- receiving --------------------------------------------------------------
 
     def accept(self, listener):
+        if self.alive and self.seats.has_less_busy(self.seat):
+            time.sleep(GIVE_WAY_SECONDS)
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -220,6 +237,8 @@ class Worker(gthread.ThreadWorker):
         if self.lifecycle:
             self.lifecycle.draining = True
         super().handle_exit(sig, frame)
+        if self.seats:
+            self.seats.leave(self.seat)
 
     def set_accept_enabled(self, enabled):
         super().set_accept_enabled(enabled)

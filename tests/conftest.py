@@ -18,6 +18,7 @@ class KeywordClassifier:
     precision = "fp32"
     artefact = Artefact("keyword", None, "0" * 64)
     max_tokens = 512
+    batch_tokens = 256
 
     def __init__(self):
         self.vocabulary: list[str] = []

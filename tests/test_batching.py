@@ -139,13 +139,27 @@ def test_the_same_row_of_two_requests_is_computed_once(make, model, clients):
 def test_a_batch_holds_rows_of_like_length(make, model, clients):
     batcher = make()
     hold(model, batcher, clients)
-    rows = [(n,) * length for n in (20, 21) for length in (4, 30, 8)]
+    rows = [(n,) * length for n in range(20, 24) for length in (4, 30, 8)]
     other = clients.submit(ask, batcher, rows)
-    wait_for(batcher, 6)
+    wait_for(batcher, 12)
     model.gate.set()
     assert other.result() == rows
-    lengths = [sorted(map(len, batch)) for batch in model.batches[1:]]
-    assert lengths == [[4, 4, 8, 8, 30], [30]]
+    lengths = [sorted(map(len, batch)) for batch in model.batches[1:3]]
+    assert lengths == [[4, 4, 4, 4, 8, 8, 8, 8], [30, 30]]
+
+
+def test_half_of_a_short_queue_is_left_for_the_time_of_its_answers(
+    make, model, clients
+):
+    batcher = make()
+    hold(model, batcher, clients)
+    others = [clients.submit(ask, batcher, [(n,) * 10]) for n in range(20, 28)]
+    wait_for(batcher, 8)
+    model.gate.set()
+    for other in others:
+        other.result()
+    # 80 tokens wait, 64 fit; of 40 or fewer half a full batch is taken.
+    assert [len(batch) for batch in model.batches[1:]] == [4, 3, 1]
 
 
 def test_a_large_request_does_not_hold_up_a_small_one(make, model, clients):

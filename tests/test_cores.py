@@ -119,3 +119,88 @@ def test_a_thread_waiting_for_its_core_takes_all_that_came_meanwhile():
         client.join()
     batcher.stop()
     assert Classifier.batches == [8]
+
+
+class Recorder:
+    """Gives each row back; notes whose batch it was and which thread computed it."""
+
+    def __init__(self, name, log):
+        self._name, self._log = name, log
+        self.entered, self.gate = threading.Semaphore(0), threading.Semaphore(0)
+
+    def classify(self, rows):
+        self._log.append((self._name, threading.current_thread().name))
+        self.entered.release()
+        assert self.gate.acquire(timeout=20)
+        return list(rows)
+
+
+@pytest.fixture
+def make_worker():
+    """A function that makes a batcher and its model, as in the worker on a seat."""
+    made = []
+
+    def make(cores, seat, threads, log):
+        model = Recorder(f"worker {seat}", log)
+        limits = {"batch_tokens": 4, "queue_tokens": 1000, "slice_tokens": 500}
+        batcher = Batcher(model, threads=threads, cores=cores, **limits)
+        batcher.start(seat)
+        made.append((batcher, model))
+        return batcher, model
+
+    yield make
+    for batcher, model in made:
+        model.gate.release(100)
+        batcher.stop()
+
+
+def ask_later(batcher, *rows) -> threading.Thread:
+    """Ask in a thread; give it."""
+    deadline = time.monotonic() + 20
+    thread = threading.Thread(target=batcher.classify, args=(rows, deadline))
+    thread.start()
+    return thread
+
+
+def until_waiting(batcher, count) -> None:
+    until = time.monotonic() + 20
+    while batcher.waiting[0] != count:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def test_a_worker_keeps_its_own_core_as_long_as_it_has_work(make_worker):
+    cores, log = Cores(2, workers=2), []
+    owner, own = make_worker(cores, 0, 1, log)
+    guest, other = make_worker(cores, 1, 1, log)
+    asked = [ask_later(owner, (1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3))]
+    assert own.entered.acquire(timeout=20)
+    asked.append(ask_later(guest, (4, 4, 4, 4), (5, 5, 5, 5)))
+    until_waiting(guest, 2)
+    own.gate.release(3)
+    assert other.entered.acquire(timeout=20)
+    asked.append(ask_later(owner, (6, 6, 6, 6)))
+    until_waiting(owner, 1)
+    time.sleep(0.1)  # until the owner waits for its core
+    other.gate.release(2)
+    own.gate.release()
+    for thread in asked:
+        thread.join()
+    order = [name for name, _ in log]
+    assert order == [*["worker 0"] * 3, "worker 1", "worker 0", "worker 1"]
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, seat):
+    log = []
+    batcher, model = make_worker(Cores(2, workers=2), seat, 2, log)
+    model.gate.release(20)
+    for n in range(10):
+        time.sleep(0.05)  # until both are idle
+        ask_later(batcher, (n, n)).join()
+    assert {thread for _, thread in log} == {f"inference-{seat}"}
+
+
+def test_more_workers_than_cores_own_none():
+    cores = Cores(1, workers=2)
+    assert not cores.is_own(0, seat=0) and not cores.is_own(0, seat=1)
