@@ -3,37 +3,41 @@
     python bench/memory.py [--model embedded] [--precision fp32] [--requests 20000]
 
 32 clients send single sentences with wrk. Prints, as it goes, what each worker has
-for itself (private memory, MB: not shared with the master) and what all processes
-have together (PSS, MB). Exit code 1 when a request fails, or when a worker has at the
-end more than 1.05 times what it had half-way, and 2 MB.
+for itself (private memory, MB: not shared with the master) just after them and, when
+it has returned what it freed, seconds later; and what all processes have together
+(PSS, MB). Exit code 1 when a request fails, or when a worker has at rest in the end
+more than 1.05 times what it had half-way, and 2 MB.
 """
 
 import argparse
 import sys
+import time
 
 from run import Load, memory_mb, model_path, real
 
 STEPS = 10
 NUM_WORKERS, NUM_CLIENTS = 2, 32
 WINDOW_SECONDS = 10
+REST_SECONDS = 3  # a worker returns freed memory two seconds after it began to work
 MAX_GROWTH, ALLOWANCE_MB = 1.05, 2
 
 
-def measure(server, num_requests: int) -> list[tuple[int, list[float]]]:
-    """Give (requests answered, private MB of each worker) at each step.
+def measure(server, num_requests: int) -> list[list[float]]:
+    """Give the private MB of each worker, at rest, at each step.
 
     :raises RuntimeError: a request failed.
     """
     load, answered, found = Load(), 0, []
-    print("| requests | private MB of each worker | PSS MB of all |")
-    print("| ---: | --- | ---: |", flush=True)
+    print("| requests | private MB of each worker | at rest | PSS MB of all |")
+    print("| ---: | --- | --- | ---: |", flush=True)
     while True:
         if answered >= num_requests * len(found) / STEPS:
-            private = [real.private_mb(pid) for pid in sorted(server.workers())]
-            found.append((answered, private))
-            each = ", ".join(f"{mb:.1f}" for mb in private)
-            together = memory_mb(server.pid)
-            print(f"| {answered:,} | {each} | {together:.0f} |", flush=True)
+            busy = private(server)
+            time.sleep(REST_SECONDS)
+            found.append(private(server))
+            together = f"{memory_mb(server.pid):.0f}"
+            cells = f"{answered:,}", listed(busy), listed(found[-1]), together
+            print("|", " | ".join(cells), "|", flush=True)
         if answered >= num_requests:
             return found
         window = load(server.port, NUM_CLIENTS, WINDOW_SECONDS)
@@ -42,9 +46,18 @@ def measure(server, num_requests: int) -> list[tuple[int, list[float]]]:
         answered += window["requests"]
 
 
-def grew(found: list[tuple[int, list[float]]]) -> list[str]:
+def private(server) -> list[float]:
+    """Give the MB that each worker has for itself."""
+    return [real.private_mb(pid) for pid in sorted(server.workers())]
+
+
+def listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)
+
+
+def grew(found: list[list[float]]) -> list[str]:
     """Say which worker has more at the end than half-way, beyond what is allowed."""
-    half, end = found[len(found) // 2][1], found[-1][1]
+    half, end = found[len(found) // 2], found[-1]
     return [
         f"worker {n}: {before:.1f} MB half-way, {after:.1f} MB at the end"
         for n, (before, after) in enumerate(zip(half, end, strict=True))

@@ -148,8 +148,7 @@ class Batcher:
         self._arrivals = count()
         self._admitted = 0  # tokens of all slices in the queue or being computed
         self._active = 0  # requests
-        self._rate = FIRST_GUESS_TOKENS_PER_SECOND
-        self._num_batches = 0
+        self._pace = Pace()
         self._threads: dict[int, InferenceThread] = {}
         self._stopped = threading.Event()
 
@@ -194,7 +193,7 @@ class Batcher:
 
         :raises QueueFull: when there is no room.
         """
-        in_time = self._rate * MAX_WAIT * (deadline - time.monotonic())
+        in_time = self._pace.rate * MAX_WAIT * (deadline - time.monotonic())
         with self._lock:
             room = min(self._queue_tokens, in_time) - self._admitted
             full = self._admitted and tokens > room
@@ -203,7 +202,7 @@ class Batcher:
 
     def retry_after(self) -> int:
         """Estimate the seconds until half of the waiting tokens are done."""
-        return max(1, ceil(self._admitted / 2 / self._rate))
+        return max(1, ceil(self._admitted / 2 / self._pace.rate))
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -330,13 +329,11 @@ class Batcher:
 
         The core is held: what came while another worker had it is in the batch.
         """
-        began = time.monotonic()
         batch = self._begin(me)
         if batch:
             results, error = self._compute(batch)
             self._deliver(batch, results, error)
             me.work = None
-            self._learn(batch, time.monotonic() - began)
         return bool(batch)
 
     def _begin(self, me: "InferenceThread") -> list[Row]:
@@ -345,6 +342,8 @@ class Batcher:
             batch = self._take() if self._waiting else []
             if batch:
                 began = time.monotonic()
+                if not any(thread.work for thread in self._threads.values()):
+                    self._pace.begin(began)
                 self._worked_since = min(self._worked_since, began)
                 me.work = began, batch
                 for row in batch:
@@ -392,16 +391,11 @@ class Batcher:
         self._observe(len(rows), tokens, seconds)
         return results, None
 
-    def _learn(self, batch: list[Row], seconds: float) -> None:
-        """Note how fast the queue shrinks, turns of other workers included."""
-        tokens = sum(row.length for row in batch) * self._num_threads
-        self._num_batches += 1  # the first replaces the guess
-        weight = max(LEARNING_RATE, 1 / self._num_batches)
-        self._rate += weight * (tokens / seconds - self._rate)
-
     def _deliver(self, batch: list[Row], results: dict, error) -> None:
         with self._lock:
             self._settle(batch)
+            tokens = sum(row.length for row in batch)
+            self._pace.note(tokens, time.monotonic(), more=bool(self._waiting))
             for row in batch:
                 row.job.error = row.job.error or error
                 for place in row.places:
@@ -433,6 +427,40 @@ class Batcher:
             batch = thread.work[1]
             died = RuntimeError("inference thread died")
             self._deliver(batch, {row.ids: None for row in batch}, died)
+
+
+class Pace:
+    """How fast a queue shrinks, by its last batches.
+
+    Other workers have their turns at the cores too, so what a batch takes by itself
+    does not say.
+
+    :ivar rate: tokens a second.
+    """
+
+    def __init__(self):
+        self.rate = FIRST_GUESS_TOKENS_PER_SECOND
+        self._since = 0.0  # the last batch was done, or the work began
+        self._num_batches = 0
+        self._tokens = self._seconds = 0.0  # of a batch, and between two; averages
+
+    def begin(self, when: float) -> None:
+        """Note that work begins, after nothing was computed for a while."""
+        self._since = when
+
+    def note(self, tokens: int, when: float, more: bool) -> None:
+        """Note that a batch is done, by any thread.
+
+        :param more: whether rows wait: what is computed while there are few says
+            little about a queue.
+        """
+        seconds, self._since = when - self._since, when
+        if more:
+            self._num_batches += 1  # the first replaces the guess
+            weight = max(LEARNING_RATE, 1 / self._num_batches)
+            self._tokens += weight * (tokens - self._tokens)
+            self._seconds += weight * (seconds - self._seconds)
+            self.rate = self._tokens / max(self._seconds, 1e-3)
 
 
 class InferenceThread(threading.Thread):

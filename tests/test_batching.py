@@ -15,6 +15,7 @@ from negation_api.batching import (
     Batcher,
     ClientGone,
     DeadlinePassed,
+    Pace,
     QueueFull,
 )
 from negation_api.cores import NICENESS
@@ -238,6 +239,31 @@ def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clie
         ask(batcher, [(1,) * 40], seconds=0.4)
     model.gate.set()
     assert len(waiting.result()) == 5
+
+
+def test_the_pace_is_that_of_all_threads_together():
+    pace = Pace()
+    pace.begin(10.0)
+    for number in range(1, 41):  # two threads, 200 tokens in a second each
+        pace.note(200, 10.0 + number / 2, more=True)
+    assert pace.rate == pytest.approx(400)
+    pace.begin(100.0)  # at rest since
+    pace.note(200, 100.5, more=True)
+    assert pace.rate == pytest.approx(400)
+    pace.note(10, 100.6, more=False)  # a lone row
+    assert pace.rate == pytest.approx(400)
+    for number in range(1, 21):  # now another worker has its turns
+        pace.note(200, 100.6 + number, more=True)
+    assert pace.rate == pytest.approx(200, rel=0.02)
+
+
+def test_batches_done_together_do_not_look_infinitely_fast():
+    pace = Pace()
+    pace.begin(0.0)
+    for second in range(1, 21):
+        pace.note(200, second, more=True)
+        pace.note(200, second, more=True)
+    assert pace.rate == pytest.approx(400, rel=0.3)
 
 
 def test_rows_of_another_length_do_not_wait_for_a_whole_long_queue(
