@@ -63,12 +63,15 @@ def bare(model: str, precision: str, path: Path, processes: int) -> float:
     import bound
     import torch
 
+    from negation_api.artefact import directory_of
     from negation_api.assertion import Note, Span
     from negation_api.model import load_classifier
     from negation_api.settings import Settings
 
     torch.set_num_threads(1)
-    classifier = load_classifier(Settings(model=model, precision=precision))
+    settings = Settings(model=model, precision=precision)
+    classifier = load_classifier(settings)
+    directory = directory_of(model, settings.model_revision, settings.models_dir)
     rows = []
     for line in path.read_text().splitlines():
         body = json.loads(line)
@@ -76,7 +79,7 @@ def bare(model: str, precision: str, path: Path, processes: int) -> float:
         spans = [Span(e["start"], e["end"]) for e in body["entities"]]
         rows += [classifier.encode(marked.mark(span)) for span in spans]
     rows = rows[::2]  # a sample, as every way takes its time
-    network, best = bound.load(model, precision), float("inf")
+    network, best = bound.load(str(directory), precision), float("inf")
     bound.once(network, bound.batches(rows[:32], 512, 1)[0])
     for budget in (256, 512):
         shares = bound.batches(rows, budget, processes)
