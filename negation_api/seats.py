@@ -20,7 +20,7 @@ class Seats:
     """
 
     def __init__(self, workers: int):
-        self.workers = workers
+        self._workers = workers
         size = 2 * workers
         self._connections = memoryview(mmap.mmap(-1, 4 * size)).cast("i")
         for seat in range(size):
@@ -30,7 +30,7 @@ class Seats:
         """Choose a seat that is not *taken*, nor one that is like it if it can be."""
 
         def cost(seat: int):
-            alike = sum((seat - other) % self.workers == 0 for other in taken)
+            alike = sum((seat - other) % self._workers == 0 for other in taken)
             return seat in taken, alike, seat
 
         return min(range(len(self._connections)), key=cost)

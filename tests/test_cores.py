@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from server import wait_until
+
 from negation_api.batching import Batcher
 from negation_api.cores import Cores
 
@@ -113,8 +115,7 @@ def test_a_thread_waiting_for_its_core_takes_all_that_came_meanwhile():
     with cores.open(0) as core, core:
         for client in clients:
             client.start()
-        while batcher.waiting[0] < 8:
-            time.sleep(0.01)
+        wait_until(lambda: batcher.waiting[0] == 8, 20, "rows wait")
     for client in clients:
         client.join()
     batcher.stop()
@@ -162,13 +163,6 @@ def ask_later(batcher, *rows) -> threading.Thread:
     return thread
 
 
-def until_waiting(batcher, count) -> None:
-    until = time.monotonic() + 20
-    while batcher.waiting[0] != count:
-        assert time.monotonic() < until
-        time.sleep(0.001)
-
-
 def test_a_worker_keeps_its_own_core_as_long_as_it_has_work(make_worker):
     cores, log = Cores(2, workers=2), []
     owner, own = make_worker(cores, 0, 1, log)
@@ -176,11 +170,11 @@ def test_a_worker_keeps_its_own_core_as_long_as_it_has_work(make_worker):
     asked = [ask_later(owner, (1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3))]
     assert own.entered.acquire(timeout=20)
     asked.append(ask_later(guest, (4, 4, 4, 4), (5, 5, 5, 5)))
-    until_waiting(guest, 2)
+    wait_until(lambda: guest.waiting[0] == 2, 20, "rows wait")
     own.gate.release(3)
     assert other.entered.acquire(timeout=20)
     asked.append(ask_later(owner, (6, 6, 6, 6)))
-    until_waiting(owner, 1)
+    wait_until(lambda: owner.waiting[0] == 1, 20, "rows wait")
     time.sleep(0.1)  # until the owner waits for its core
     other.gate.release(2)
     own.gate.release()
