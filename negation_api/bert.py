@@ -187,14 +187,19 @@ class PlainLinear:
         self._bias = keep(linear.bias.detach())
         self._gelu = gelu
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (rows, in) to (rows, out)."""
+    def __call__(
+        self, x: torch.Tensor, plus: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map (rows, in) to (rows, out), and add *plus* (rows, out)."""
         name, num_rows = "linear", len(x)
         if self._gelu:  # oneDNN's, which keeps code for each number of rows
             name, num_rows = "wide", round_up(num_rows)
         room = self._space.take(name, num_rows, self._weight.shape[1])
         out = room[: len(x)]
-        torch.addmm(self._bias, x, self._weight, out=out)
+        if plus is None:
+            torch.addmm(self._bias, x, self._weight, out=out)
+        else:
+            torch.add(plus, self._bias, out=out).addmm_(x, self._weight)
         if self._gelu:
             torch._C._nn.gelu_(room)
         return out
@@ -245,8 +250,8 @@ class Layer:
         return padded.view(shape).permute(2, 0, 3, 1, 4)
 
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        x.copy_(self._norm(self._project(mixed).add_(x)))
-        return x.copy_(self._last_norm(self._narrow(self._widen(x)).add_(x)))
+        x.copy_(self._norm(self._project(mixed, plus=x)))
+        return x.copy_(self._last_norm(self._narrow(self._widen(x), plus=x)))
 
 
 def _mix(query, key, value, mask) -> torch.Tensor:

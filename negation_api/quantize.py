@@ -31,8 +31,9 @@ class QuantizedLinear:
         self._space = space
         weight = linear.weight.detach()  # (out, in)
         self._inputs = weight.shape[1]
-        self._scales = weight_scales(weight)
-        rounded = (weight / self._scales[:, None]).round().to(torch.int8)
+        scales = weight_scales(weight)
+        rounded = (weight / scales[:, None]).round().to(torch.int8)
+        self._scales = scales / 127  # times the largest of a row of the input
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
         self._bias = torch.zeros(len(weight))
@@ -42,13 +43,20 @@ class QuantizedLinear:
         self._gelu = gelu
         self._room = "wide" if gelu else "linear"
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (rows, in) to (rows, out), both float32."""
+    def __call__(
+        self, x: torch.Tensor, plus: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map (rows, in) to (rows, out), both float32, and add *plus* (rows, out)."""
         num_rows, width = round_up(len(x)), len(self._scales)
         data = self._space.take("bytes", num_rows, self._inputs, torch.uint8)
-        largest = _quantize(x, self._move, data[: len(x)], self._space)
+        largest, inverse = _quantize(x, self._move, data[: len(x)], self._space)
         # The operator makes room for its result, except where it adds to one.
-        room = self._space.take(self._room, num_rows, width).zero_()
+        room = self._space.take(self._room, num_rows, width)
+        out = room[: len(x)]
+        if plus is None:
+            room.zero_()
+        else:
+            torch.mul(plus, inverse, out=out)
         torch.ops.onednn.qlinear_pointwise.binary(
             *(data, 1.0, ZERO),
             *(self._weight, self._scales, self._zeros),
@@ -57,8 +65,7 @@ class QuantizedLinear:
             *(1.0, 0, "sum", 1.0),  # of what it is added to
             *("none", [], ""),
         )
-        out = room[: len(x)]
-        torch.addcmul(self._bias, out, largest, value=1 / 127, out=out)
+        torch.addcmul(self._bias, out, largest, out=out)
         if self._gelu:
             torch._C._nn.gelu_(room)
         return out
@@ -94,8 +101,10 @@ def move_by(width: int) -> torch.Tensor:
 
 def _quantize(
     x: torch.Tensor, move: torch.Tensor, out: torch.Tensor, space: Workspace
-) -> torch.Tensor:
-    """Write x (rows, in) to *out* as bytes; give what 127 steps are in each row.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write x (rows, in) to *out* as bytes.
+
+    Gives what 127 steps are in each row (rows, 1), and one divided by that.
 
     Adding 2^23 to a number leaves the nearest integer in the low bits of its float32
     (IEEE 754), which is several times faster to cut out than a float is to convert.
@@ -105,9 +114,10 @@ def _quantize(
     low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
     largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
     moved = space.take("wide", *x.shape)
-    torch.addcmul(move, x, largest.reciprocal(), value=127, out=moved)
+    inverse = largest.reciprocal()
+    torch.addcmul(move, x, inverse, value=127, out=moved)
     out.copy_(moved.view(torch.int32))
-    return largest
+    return largest, inverse
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:

@@ -43,7 +43,9 @@ def test_no_input_leaves_the_range_of_its_byte():
         for first in (-low, low, -width / 2, -width):
             x = torch.linspace(first, first + width, 9)[None]
             bytes_ = torch.empty(1, 9, dtype=torch.uint8)
-            scale = _quantize(x, move_by(9), bytes_, Workspace()) / 127
+            largest, inverse = _quantize(x, move_by(9), bytes_, Workspace())
+            scale = largest / 127
+            assert torch.isclose(largest * inverse, torch.ones(1))
             assert 1 <= bytes_.min() <= bytes_.max() <= 255
             error = (bytes_.double() - ZERO) * scale - x
             assert error.abs().max() <= 0.501 * scale
@@ -67,11 +69,23 @@ def test_gelu_can_be_applied_on_the_way():
     assert 0 < error < 0.05 * wanted.abs().max()
 
 
+@pytest.mark.parametrize("num_rows", [1, 15, 40])
+@torch.inference_mode()
+def test_what_is_to_be_added_is_not_quantized(num_rows):
+    quantized = QuantizedLinear(Workspace(), layer())
+    x, plus = torch.randn(num_rows, 64), 100 * torch.randn(num_rows, 96)
+    for _ in range(2):  # the second finds what the first left
+        alone = quantized(x).clone()
+        torch.testing.assert_close(quantized(x, plus=plus), alone + plus)
+
+
 @torch.inference_mode()
 def test_zeros_give_the_bias():
     exact = layer(8, 3)
-    given = QuantizedLinear(Workspace(), exact)(torch.zeros(2, 8))
-    assert torch.equal(given, exact.bias.expand(2, 3))
+    quantized, x = QuantizedLinear(Workspace(), exact), torch.zeros(2, 8)
+    assert torch.equal(quantized(x), exact.bias.expand(2, 3))
+    plus = torch.randn(2, 3)
+    torch.testing.assert_close(quantized(x, plus=plus), exact.bias + plus)
 
 
 @torch.inference_mode()
