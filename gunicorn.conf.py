@@ -61,6 +61,8 @@ def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
     from negation_api import metrics
 
+    if cores := worker.wsgi.extensions["cores"]:
+        cores.keep_to_own(worker.seat)
     worker.wsgi.extensions["classifier"].after_fork()
     worker.wsgi.extensions["batcher"].start(worker.seat)
     worker.seats = worker.wsgi.extensions["seats"]

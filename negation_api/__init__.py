@@ -3,6 +3,8 @@
 Importing the package costs nothing; ``create_app`` is the table of contents.
 """
 
+import os
+
 from flask import Flask
 
 from negation_api.batching import Batcher
@@ -46,7 +48,8 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.extensions["seats"] = Seats(shape.workers)
     cores = None
     if shape.threads >= available_cpus():
-        cores = Cores(shape.threads, shape.workers)
+        cores = Cores(shape.threads, shape.workers, os.sched_getaffinity(0))
+    app.extensions["cores"] = cores
     app.extensions["batcher"] = Batcher(
         classifier,
         threads=shape.threads,

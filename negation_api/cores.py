@@ -8,6 +8,10 @@ computes only while it holds core n.
 Two threads of one worker also wait for each other's hold on Python, two workers do
 not. So each core is some worker's own: it keeps it as long as it has work, and the
 others are guests, for one batch at a time.
+
+Where a CPU can be told from another, thread n also stays on CPU n, and all else that a
+worker does on the CPUs of its own cores: left to itself the system moves threads about,
+each time to where their caches are not, and has two compute on one CPU for a while.
 """
 
 import ctypes
@@ -15,7 +19,7 @@ import fcntl
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 # Of inference threads. At 19 one that holds Python's lock is put off for longer.
@@ -31,11 +35,14 @@ class Cores:
     are awake; so a core has a second lock, which is held while waiting for the first.
 
     :param workers: among which the cores are divided, if there are enough.
+    :param cpus: numbers of the CPUs that may be used. Threads are kept to them when
+        there is one for each core; a quota is of no CPU in particular.
     """
 
-    def __init__(self, count: int, workers: int = 1):
+    def __init__(self, count: int, workers: int = 1, cpus: Iterable[int] = ()):
         self._workers = workers
         self._count = count
+        self._cpus = sorted(cpus)
         self._files = [os.memfd_create(f"core-{index}") for index in range(2 * count)]
         for file in self._files:
             weakref.finalize(self, os.close, file)
@@ -50,12 +57,22 @@ class Cores:
         enough = self._workers <= self._count
         return enough and (index - seat) % self._workers == 0
 
+    def keep_to_own(self, seat: int) -> None:
+        """Keep the calling thread and those it starts to the worker's own CPUs."""
+        self._keep_to(index for index in range(self._count) if self.is_own(index, seat))
+
+    def _keep_to(self, indices: Iterable[int]) -> None:
+        if len(self._cpus) == self._count:
+            with suppress(OSError):  # forbidden, taken away meanwhile, or none
+                os.sched_setaffinity(0, {self._cpus[index] for index in indices})
+
     @contextmanager
     def open(self, index: int) -> Iterator["Core"]:
-        """Give core *index*, counted round, to the calling thread.
+        """Give core *index*, counted round, to the calling thread; keep it there.
 
         :raises OSError: when no file can be opened.
         """
+        self._keep_to([index % self._count])
         # A lock belongs to an open file, so each thread opens its own.
         names = self._files[index % self._count :: self._count]
         with ExitStack() as stack:

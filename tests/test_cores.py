@@ -1,13 +1,17 @@
 """Turns at the cores: one thread at a time, whoever dies."""
 
 import os
+import re
 import signal
 import threading
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from server import wait_until
+from server import Server, wait_until
+from test_serving import ask_until_all_answer
 
 from negation_api.batching import Batcher
 from negation_api.cores import Cores
@@ -198,3 +202,33 @@ def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, seat):
 def test_more_workers_than_cores_own_none():
     cores = Cores(1, workers=2)
     assert not cores.is_own(0, seat=0) and not cores.is_own(0, seat=1)
+
+
+def cpus_of(pid: int) -> Counter:
+    """Count the threads of *pid* by the CPUs that they may use."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/status")
+    lists = [re.search(r"Cpus_allowed_list:\s*(.+)", t.read_text()) for t in tasks]
+    return Counter(each[1] for each in lists)
+
+
+def test_a_worker_stays_on_its_own_cpus_and_inference_thread_n_on_cpu_n(toy_model):
+    """The CPUs are made as many as the cores, whatever quota the machine has."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    env = {"WEB_CONCURRENCY": str(len(cpus)), "INFERENCE_THREADS": str(len(cpus))}
+    prefix = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
+    with Server(model=toy_model, env=env, prefix=prefix) as server:
+        ask_until_all_answer(server)
+        found = [cpus_of(pid) for pid in server.workers()]
+    for cpu, threads in zip(cpus, found, strict=True):
+        # The main thread, the supervisor, request threads; an inference thread a CPU.
+        assert set(threads) == set(map(str, cpus))
+        assert all(threads[str(other)] == 1 for other in cpus if other != cpu)
+        assert threads[str(cpu)] >= 3
+
+
+def test_threads_go_where_they_like_when_cpus_are_not_as_many_as_cores():
+    before = os.sched_getaffinity(0)
+    cores = Cores(len(before) + 1, cpus=before)
+    cores.keep_to_own(0)
+    with cores.open(0):
+        assert os.sched_getaffinity(0) == before
