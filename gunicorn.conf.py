@@ -4,11 +4,10 @@ import gc
 import os
 import shutil
 import sys
-import tempfile
 
 from negation_api.cores import give_memory_back, keep_memory_together
 from negation_api.settings import SettingError, Settings
-from negation_api.telemetry import configure_logging
+from negation_api.telemetry import configure_logging, make_metrics_directory
 
 try:
     _settings = Settings.from_env()
@@ -20,7 +19,7 @@ keep_memory_together()
 
 # Before anything imports prometheus_client, which looks once. In memory: it need not
 # outlive the master.
-_metrics_files = tempfile.mkdtemp(prefix="negation-api-metrics-", dir="/dev/shm")
+_metrics_files = make_metrics_directory()
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_files
 
 bind = [f"0.0.0.0:{_settings.port}"]
@@ -61,8 +60,7 @@ def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
     from negation_api import metrics
 
-    if cores := worker.wsgi.extensions["cores"]:
-        cores.keep_to_own(worker.seat)
+    worker.wsgi.extensions["cores"].keep_to_own(worker.seat)
     worker.wsgi.extensions["classifier"].after_fork()
     worker.wsgi.extensions["batcher"].start(worker.seat)
     worker.seats = worker.wsgi.extensions["seats"]
@@ -85,7 +83,10 @@ def child_exit(server, worker):
     from negation_api import metrics
 
     server.app.wsgi().extensions["seats"].leave(worker.seat)
-    metrics.bury(worker.pid)
+    try:
+        metrics.bury(worker.pid)
+    except Exception as error:  # would end the master
+        server.log.error("counts of a worker lost: %s", type(error).__name__)
 
 
 def on_exit(server):

@@ -3,8 +3,6 @@
 Importing the package costs nothing; ``create_app`` is the table of contents.
 """
 
-import os
-
 from flask import Flask
 
 from negation_api.batching import Batcher
@@ -46,10 +44,9 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.extensions["lifecycle"] = Lifecycle()
     shape = settings.shape()
     app.extensions["seats"] = Seats(shape.workers)
-    cores = None
-    if shape.threads >= available_cpus():
-        cores = Cores(shape.threads, shape.workers, os.sched_getaffinity(0))
-    app.extensions["cores"] = cores
+    app.extensions["cores"] = cores = Cores(
+        available_cpus(), shape.workers, settings.cpus()
+    )
     app.extensions["batcher"] = Batcher(
         classifier,
         threads=shape.threads,

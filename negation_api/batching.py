@@ -110,8 +110,8 @@ class Batcher:
     :param slice_tokens: tokens that one request enters at a time.
     :param batch_timeout: seconds after which a batch counts as hanging, and the
         process ends itself.
-    :param cores: shared with the batchers of other workers, when these together have
-        more threads than the machine has cores.
+    :param cores: shared with the batchers of other workers; without them each thread
+        has a core for itself.
     :param observe: called with ``(rows, tokens, seconds)`` after each batch.
     :param rest: called two seconds after work began, and so on while there is some.
     """
@@ -234,6 +234,8 @@ class Batcher:
 
     def _enter(self, rows: list[Row], job: Job) -> None:
         with self._lock:
+            if not self._admitted:
+                self._pace.begin(time.monotonic())
             for row in rows:
                 start = max(job.due, self._virtual_time + 1)
                 row.due = start, next(self._arrivals)
@@ -294,17 +296,19 @@ class Batcher:
             thread.join()
 
     def _start_thread(self, index: int) -> None:
-        own = self._cores.is_own(index, self._seat)
-        thread = InferenceThread(self._infer, index, own, self._lock)
+        cores = self._cores.of(self._seat)
+        core = cores[index % len(cores)]
+        thread = InferenceThread(self._infer, index, core, self._lock)
         self._threads[index] = thread
         thread.start()
 
     def _infer(self, me: "InferenceThread") -> None:
         yield_to_others()
-        with self._cores.open(me.index) as core:
+        with self._cores.open(me.core) as core:
             while self._await_rows(me):
                 with core:
-                    while self._compute_batch(me) and me.own:
+                    until = time.monotonic() + self._cores.turn(me.core, self._seat)
+                    while self._compute_batch(me) and time.monotonic() < until:
                         pass
 
     def _await_rows(self, me: "InferenceThread") -> bool:
@@ -319,7 +323,7 @@ class Batcher:
 
     def _wake(self, count: int) -> None:
         """Wake *count* of the threads that are idle. The lock is held."""
-        self._idle.sort(key=lambda thread: (not thread.own, thread.index))
+        self._idle.sort(key=attrgetter("index"))
         for thread in self._idle[:count]:
             thread.woken.notify()
         del self._idle[:count]
@@ -342,8 +346,6 @@ class Batcher:
             batch = self._take() if self._waiting else []
             if batch:
                 began = time.monotonic()
-                if not any(thread.work for thread in self._threads.values()):
-                    self._pace.begin(began)
                 self._worked_since = min(self._worked_since, began)
                 me.work = began, batch
                 for row in batch:
@@ -433,41 +435,46 @@ class Pace:
     """How fast a queue shrinks, by its last batches.
 
     Other workers have their turns at the cores too, so what a batch takes by itself
-    does not say.
+    does not say; waiting for a core counts.
 
     :ivar rate: tokens a second.
     """
 
     def __init__(self):
         self.rate = FIRST_GUESS_TOKENS_PER_SECOND
-        self._since = 0.0  # the last batch was done, or the work began
+        self._since = 0.0  # the last batch was done, or rows came
+        self._is_first = False  # the next batch since they did
         self._num_batches = 0
         self._tokens = self._seconds = 0.0  # of a batch, and between two; averages
 
     def begin(self, when: float) -> None:
-        """Note that work begins, after nothing was computed for a while."""
-        self._since = when
+        """Note that rows came, after there had been none for a while."""
+        self._since, self._is_first = when, True
 
     def note(self, tokens: int, when: float, more: bool) -> None:
         """Note that a batch is done, by any thread.
 
         :param more: whether rows wait: what is computed while there are few says
-            little about a queue.
+            little about a queue, but that it is no slower than one that came and went
+            alone.
         """
         seconds, self._since = when - self._since, when
+        is_lone, self._is_first = self._is_first and not more, False
         if more:
             self._num_batches += 1  # the first replaces the guess
             weight = max(LEARNING_RATE, 1 / self._num_batches)
             self._tokens += weight * (tokens - self._tokens)
             self._seconds += weight * (seconds - self._seconds)
             self.rate = self._tokens / max(self._seconds, 1e-3)
+        elif is_lone:
+            self.rate = max(self.rate, tokens / max(seconds, 1e-3))
 
 
 class InferenceThread(threading.Thread):
     """Runs *infer* with itself as the argument.
 
-    :ivar index: the core it computes on.
-    :ivar own: whether that is one of the worker's own.
+    :ivar index: which of its worker's threads it is; the first have its own cores.
+    :ivar core: which it computes on.
     :ivar woken: notified when rows came, or will no more.
     :ivar work: when it began its batch, by ``time.monotonic``, and the batch; None
         while it waits.
@@ -477,12 +484,12 @@ class InferenceThread(threading.Thread):
         self,
         infer: Callable[["InferenceThread"], None],
         index: int,
-        own: bool,
+        core: int,
         lock: threading.RLock,
     ):
         name = f"inference-{index}"
         super().__init__(target=infer, args=(self,), name=name, daemon=True)
         self.index = index
-        self.own = own
+        self.core = core
         self.woken = threading.Condition(lock)
         self.work: tuple[float, list[Row]] | None = None

@@ -2,16 +2,16 @@
 
 Each worker has an inference thread for every core, so that a single note can use them
 all. Together that is more threads than cores; computing at once they would share
-caches and wait for each other in the middle of a batch. So thread n of each worker
-computes only while it holds core n.
+caches and wait for each other in the middle of a batch. So a thread has a core, which
+it shares with one thread of each other worker, and computes only while it holds it.
 
 Two threads of one worker also wait for each other's hold on Python, two workers do
-not. So each core is some worker's own: it keeps it as long as it has work, and the
-others are guests, for one batch at a time.
+not. So each core is some worker's own, which keeps it while it has work, for half a
+second at a time when others wait; these are guests, for one batch at a time.
 
-Where a CPU can be told from another, thread n also stays on CPU n, and all else that a
-worker does on the CPUs of its own cores: left to itself the system moves threads about,
-each time to where their caches are not, and has two compute on one CPU for a while.
+Where a core is a CPU, its threads stay on it, and all else that a worker does on the
+CPUs of its own cores: left to itself the system moves threads about, each time to where
+their caches are not, and has two compute on one CPU for a while.
 """
 
 import ctypes
@@ -19,11 +19,12 @@ import fcntl
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 # Of inference threads. At 19 one that holds Python's lock is put off for longer.
 NICENESS = 10
+TURN_SECONDS = 0.5
 M_ARENA_MAX, MAX_ARENAS = -8, 2  # mallopt(3)
 
 
@@ -34,47 +35,75 @@ class Cores:
     dies, however it dies. Whoever gave one up could have it again before those who wait
     are awake; so a core has a second lock, which is held while waiting for the first.
 
-    :param workers: among which the cores are divided, if there are enough.
-    :param cpus: numbers of the CPUs that may be used. Threads are kept to them when
-        there is one for each core; a quota is of no CPU in particular.
+    :param workers: among which the cores are divided, as many to each.
+    :param cpus: numbers of the CPUs that threads are kept to, one for each core;
+        without them threads go where they like.
+    :param turn: seconds that an owner keeps its core for while others wait.
+    :raises ValueError: when there are some CPUs, and not as many as cores.
     """
 
-    def __init__(self, count: int, workers: int = 1, cpus: Iterable[int] = ()):
+    def __init__(
+        self,
+        count: int,
+        workers: int = 1,
+        cpus: Collection[int] = (),
+        turn: float = TURN_SECONDS,
+    ):
+        if cpus and len(cpus) != count:
+            raise ValueError(f"{count} cores cannot be {len(cpus)} CPUs")
         self._workers = workers
         self._count = count
         self._cpus = sorted(cpus)
+        self._turn = turn
         self._files = [os.memfd_create(f"core-{index}") for index in range(2 * count)]
         for file in self._files:
             weakref.finalize(self, os.close, file)
 
-    def is_own(self, index: int, seat: int) -> bool:
-        """Tell whether core *index* is the worker's own that has *seat*.
+    def of(self, seat: int) -> list[int]:
+        """Give all cores in the order in which the worker on *seat* takes them.
 
-        >>> [[Cores(4, workers=2).is_own(core, seat) for core in range(4)]
-        ...  for seat in range(2)]
-        [[True, False, True, False], [False, True, False, True]]
+        Its own are the first.
+
+        >>> [Cores(4, workers=2).of(seat) for seat in range(2)]
+        [[0, 2, 1, 3], [1, 3, 2, 0]]
         """
-        enough = self._workers <= self._count
-        return enough and (index - seat) % self._workers == 0
+
+        def place(core: int) -> tuple[bool, int]:
+            return not self.is_own(core, seat), (core - seat) % self._count
+
+        return sorted(range(self._count), key=place)
+
+    def is_own(self, core: int, seat: int) -> bool:
+        """Tell whether *core* is that worker's own.
+
+        Cores beyond a multiple of the workers are nobody's.
+        """
+        num_owned = self._count - self._count % self._workers
+        return core < num_owned and (core - seat) % self._workers == 0
+
+    def turn(self, core: int, seat: int) -> float:
+        """Give the seconds after which that worker lets others have *core*."""
+        return self._turn if self.is_own(core, seat) else 0.0
 
     def keep_to_own(self, seat: int) -> None:
         """Keep the calling thread and those it starts to the worker's own CPUs."""
-        self._keep_to(index for index in range(self._count) if self.is_own(index, seat))
+        cores = self.of(seat)
+        self._keep_to([core for core in cores if self.is_own(core, seat)] or cores)
 
-    def _keep_to(self, indices: Iterable[int]) -> None:
-        if len(self._cpus) == self._count:
-            with suppress(OSError):  # forbidden, taken away meanwhile, or none
-                os.sched_setaffinity(0, {self._cpus[index] for index in indices})
+    def _keep_to(self, cores: Iterable[int]) -> None:
+        if self._cpus:
+            with suppress(OSError):  # forbidden, or taken away meanwhile
+                os.sched_setaffinity(0, {self._cpus[core] for core in cores})
 
     @contextmanager
-    def open(self, index: int) -> Iterator["Core"]:
-        """Give core *index*, counted round, to the calling thread; keep it there.
+    def open(self, core: int) -> Iterator["Core"]:
+        """Give *core* to the calling thread, which is kept there.
 
         :raises OSError: when no file can be opened.
         """
-        self._keep_to([index % self._count])
+        self._keep_to([core])
         # A lock belongs to an open file, so each thread opens its own.
-        names = self._files[index % self._count :: self._count]
+        names = self._files[core :: self._count]
         with ExitStack() as stack:
             files = []
             for name in names:

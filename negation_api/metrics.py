@@ -144,7 +144,7 @@ def bury(pid: int) -> None:
     with _lock(directory, fcntl.LOCK_EX):
         for own in directory.glob(f"*_{pid}.db"):
             kind = own.name.partition("_")[0]
-            if kind != "gauge":  # those of the living only
+            if kind != "gauge" and own.stat().st_size:  # those of the living only
                 _add(own, directory / f"{kind}_dead.db")
             own.unlink()
 

@@ -104,6 +104,10 @@ class Settings:
     inference_threads: int = _setting(
         0, "inference threads in a worker; 0 chooses from the CPU quota", low=0, high=64
     )
+    pin_cpus: bool = _setting(
+        True,
+        "whether threads stay on their CPUs; `off` for several services on one machine",
+    )
 
     max_body_bytes: int = _setting(
         1024 * 1024, "longest request body, bytes: some 300 pages of notes", low=1
@@ -148,7 +152,9 @@ class Settings:
         55, "seconds a stopping worker may take; below ECS' stopTimeout", low=1
     )
     read_timeout: float = _setting(
-        10.0, "seconds a client may take to send one request", low=0.1
+        10.0,
+        "seconds a client may take to send one request, and to read its answer",
+        low=0.1,
     )
     batch_timeout: float = _setting(
         30.0, "seconds of one forward pass before the worker is replaced", low=1.0
@@ -170,6 +176,15 @@ class Settings:
         """Choose workers and inference threads, from the CPU quota unless given."""
         cpus = available_cpus()
         return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
+
+    def cpus(self) -> list[int]:
+        """Give the CPUs that threads are kept to.
+
+        None with a quota below what there is, which is of no CPU in particular.
+        """
+        cpus = sorted(os.sched_getaffinity(0))
+        pinned = self.pin_cpus and available_cpus() == len(cpus)
+        return cpus if pinned else []
 
     @cached_property
     def key_digests(self) -> tuple[bytes, ...]:

@@ -7,8 +7,10 @@ import json
 import logging
 import re
 import sys
+import tempfile
 import time
 import uuid
+from functools import lru_cache
 
 from flask import Flask, g, request
 
@@ -16,6 +18,15 @@ _REQUEST_ID = re.compile(r"[\w.:;=+/-]{1,128}", re.ASCII)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 access_log = logging.getLogger("negation_api.access")
+
+
+@lru_cache(maxsize=1)
+def make_metrics_directory() -> str:
+    """Make the directory where the workers of this master add up their counts.
+
+    Once: a reload reads Gunicorn's configuration again, and keeps what was counted.
+    """
+    return tempfile.mkdtemp(prefix="negation-api-metrics-", dir="/dev/shm")
 
 
 class Stopwatch:

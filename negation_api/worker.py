@@ -40,6 +40,8 @@ RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
 MAX_INCOMING_BODIES = 64  # of the largest size, in memory before they are complete
 LINGER_SECONDS = 2.0
 GIVE_WAY_SECONDS = 0.002  # to a worker that has fewer connections
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+NO_ROOM_SECONDS = 0.01  # until the listener, which stays readable, is tried again
 
 log = logging.getLogger("negation_api.worker")
 
@@ -98,19 +100,30 @@ class Worker(gthread.ThreadWorker):
 
     # --- receiving --------------------------------------------------------------
 
-    def accept(self, listener):
+    def accept(self, listener) -> bool:
+        """Accept a connection; False when none waits that could be accepted."""
         if self.alive and self.seats.has_less_busy(self.seat):
             time.sleep(GIVE_WAY_SECONDS)
         try:
             sock, client = listener.accept()
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+            if error.errno in NO_ROOM:
+                log.error("connection not accepted", extra={"error": error.strerror})
+                self._drop_silent()
+                time.sleep(NO_ROOM_SECONDS)
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
-            return
+            return error.errno == errno.ECONNABORTED
         self.nr_conns += 1
-        if self.nr_conns >= self.worker_connections and self._silent:
-            self._drop(next(iter(self._silent)))
+        if self.nr_conns >= self.worker_connections:
+            self._drop_silent()
         self.enqueue_req(Connection(self, sock, client, listener.getsockname()))
+        return True
+
+    def _drop_silent(self):
+        """Make room: of those on which nothing was asked the oldest goes."""
+        if self._silent:
+            self._drop(next(iter(self._silent)))
 
     def enqueue_req(self, conn: Connection):
         """Receive a request; called when one may have begun."""
@@ -125,6 +138,8 @@ class Worker(gthread.ThreadWorker):
             self._receive(conn, conn.sock)
 
     def _receive(self, conn: Connection, sock):
+        if sock.fileno() < 0:
+            return  # dropped since it was found to have something
         try:
             data = sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -158,7 +173,10 @@ class Worker(gthread.ThreadWorker):
             self._receiving[conn] = now + self.settings.read_timeout
         if conn.incoming.expects_continue:
             conn.incoming.expects_continue = False
-            util.write_nonblock(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+            try:
+                util.write_nonblock(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+            except OSError:
+                self._drop(conn)
 
     def _hand_on(self, conn: Connection):
         """Let a thread handle what was received."""
@@ -250,11 +268,8 @@ class Worker(gthread.ThreadWorker):
                 listener.close()
 
     def _accept_all(self, listener):
-        while listener.fileno() >= 0:
-            before = self.nr_conns
-            self.accept(listener)
-            if self.nr_conns == before:
-                return
+        while listener.fileno() >= 0 and self.accept(listener):
+            pass
 
     def _cap_keepalive(self, deadline):
         super()._cap_keepalive(deadline)
@@ -266,13 +281,15 @@ class Worker(gthread.ThreadWorker):
     def handle(self, conn: Connection):
         if not conn.initialized:
             conn.init()
-            conn.parser.unreader = BoundedUnreader(conn, self.settings.read_timeout)
+            conn.parser.unreader = BoundedUnreader(conn)
         conn.parser.unreader.deadline = conn.deadline
         conn.parser.unreader.unread(bytes(conn.incoming.data))
         conn.incoming.data.clear()
         return super().handle(conn)
 
     def handle_request(self, req, conn: Connection):
+        # Of writing, the whole answer; reading has its own.
+        conn.sock.settimeout(self.settings.read_timeout)
         if conn.incoming.must_close:
             req.force_close()
         return super().handle_request(req, conn)
@@ -329,18 +346,17 @@ class BoundedUnreader(SocketUnreader):
     """Reads from a socket until a deadline.
 
     :ivar deadline: on the clock of ``time.monotonic``.
-    :param write_timeout: seconds the client may take to read its answer.
     """
 
     deadline = 0.0
 
-    def __init__(self, conn: gthread.TConn, write_timeout: float):
+    def __init__(self, conn: gthread.TConn):
         super().__init__(conn.sock)
         self._parser = conn.parser
-        self._write_timeout = write_timeout
 
     def chunk(self, size_hint=None):
         left = self.deadline - time.monotonic()
+        write_timeout = self.sock.gettimeout()
         try:
             if left <= 0:
                 raise TimeoutError("the request did not arrive in time")
@@ -351,7 +367,7 @@ class BoundedUnreader(SocketUnreader):
                 self._parser.mesg.force_close()  # the rest may still come
             raise
         finally:
-            self.sock.settimeout(self._write_timeout)
+            self.sock.settimeout(write_timeout)
 
 
 class Logger(glogging.Logger):

@@ -18,7 +18,8 @@ from negation_api.batching import (
     Pace,
     QueueFull,
 )
-from negation_api.cores import NICENESS
+from negation_api.cores import NICENESS, Cores
+from server import wait_until
 
 SHAPE = dict(threads=1, batch_tokens=64, queue_tokens=1_000, slice_tokens=200)
 SOON = 20.0  # seconds; no test waits for it
@@ -239,6 +240,28 @@ def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clie
         ask(batcher, [(1,) * 40], seconds=0.4)
     model.gate.set()
     assert len(waiting.result()) == 5
+
+
+def test_waiting_for_a_core_is_part_of_the_pace(make, clients):
+    """Others have it meanwhile, as they will have it again."""
+    cores, held = Cores(1), 0.5
+    batcher = make(cores=cores, batch_tokens=4)
+    with cores.open(0) as core, core:
+        asked = clients.submit(ask, batcher, [[1, 2, 3, 4], [5, 6, 7, 8]])
+        wait_until(lambda: batcher.waiting[0] == 2, SOON, "rows wait")
+        time.sleep(held)
+    asked.result()
+    assert batcher._pace.rate < 8 / held
+
+
+def test_a_pace_that_was_too_low_is_learned_from_lone_rows():
+    pace = Pace()
+    pace.begin(0.0)
+    pace.note(60, 2.5, more=True)
+    assert pace.rate == pytest.approx(24)
+    pace.begin(10.0)
+    pace.note(60, 10.1, more=False)
+    assert pace.rate == pytest.approx(600)
 
 
 def test_the_pace_is_that_of_all_threads_together():

@@ -92,13 +92,6 @@ def test_a_core_is_free_when_its_thread_raised():
     assert take(cores, 0).wait(5)
 
 
-def test_cores_are_counted_round():
-    cores = Cores(2)
-    with cores.open(5) as core, core:
-        assert not take(cores, 1).wait(0.3)
-        assert take(cores, 0).wait(5)
-
-
 def test_a_thread_waiting_for_its_core_takes_all_that_came_meanwhile():
     class Classifier:
         batches = []
@@ -127,14 +120,14 @@ def test_a_thread_waiting_for_its_core_takes_all_that_came_meanwhile():
 
 
 class Recorder:
-    """Gives each row back; notes whose batch it was and which thread computed it."""
+    """Gives each row back; notes whose batch it was and what core computed it."""
 
     def __init__(self, name, log):
         self._name, self._log = name, log
         self.entered, self.gate = threading.Semaphore(0), threading.Semaphore(0)
 
     def classify(self, rows):
-        self._log.append((self._name, threading.current_thread().name))
+        self._log.append((self._name, threading.current_thread().core))
         self.entered.release()
         assert self.gate.acquire(timeout=20)
         return list(rows)
@@ -168,24 +161,42 @@ def ask_later(batcher, *rows) -> threading.Thread:
 
 
 def test_a_worker_keeps_its_own_core_as_long_as_it_has_work(make_worker):
-    cores, log = Cores(2, workers=2), []
+    cores, log = Cores(2, workers=2, turn=60), []
     owner, own = make_worker(cores, 0, 1, log)
-    guest, other = make_worker(cores, 1, 1, log)
-    asked = [ask_later(owner, (1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3))]
-    assert own.entered.acquire(timeout=20)
-    asked.append(ask_later(guest, (4, 4, 4, 4), (5, 5, 5, 5)))
-    wait_until(lambda: guest.waiting[0] == 2, 20, "rows wait")
-    own.gate.release(3)
-    assert other.entered.acquire(timeout=20)
-    asked.append(ask_later(owner, (6, 6, 6, 6)))
-    wait_until(lambda: owner.waiting[0] == 1, 20, "rows wait")
-    time.sleep(0.1)  # until the owner waits for its core
-    other.gate.release(2)
-    own.gate.release()
-    for thread in asked:
-        thread.join()
+    guest, other = make_worker(cores, 1, 2, log)
+    with cores.open(1) as core, core:  # so that the guest wants the owner's
+        asked = [ask_later(owner, (1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3))]
+        assert own.entered.acquire(timeout=20)
+        asked.append(ask_later(guest, (4, 4, 4, 4), (5, 5, 5, 5)))
+        wait_until(lambda: guest.waiting[0] == 2, 20, "rows wait")
+        own.gate.release(3)
+        assert other.entered.acquire(timeout=20)
+        asked.append(ask_later(owner, (6, 6, 6, 6)))
+        wait_until(lambda: owner.waiting[0] == 1, 20, "rows wait")
+        time.sleep(0.1)  # until the owner waits for its core
+        other.gate.release(2)
+        own.gate.release()
+        for thread in asked:
+            thread.join()
     order = [name for name, _ in log]
     assert order == [*["worker 0"] * 3, "worker 1", "worker 0", "worker 1"]
+
+
+def test_an_owner_lets_others_have_a_batch_after_its_turn(make_worker):
+    """Also one whose own the core is as well: a third worker, or one that drains."""
+    cores, log = Cores(1, workers=1, turn=0.05), []
+    first, model = make_worker(cores, 0, 1, log)
+    second, other = make_worker(cores, 1, 1, log)
+    asked = [ask_later(first, *((n,) * 4 for n in range(5)))]
+    assert model.entered.acquire(timeout=20)
+    asked.append(ask_later(second, (7, 7, 7, 7)))
+    wait_until(lambda: second.waiting[0] == 1, 20, "a row waits")
+    time.sleep(0.1)  # the turn is over, and the other one waits for the core
+    other.gate.release()
+    model.gate.release(5)
+    for thread in asked:
+        thread.join()
+    assert [name for name, _ in log[:3]] == ["worker 0", "worker 1", "worker 0"]
 
 
 @pytest.mark.parametrize("seat", [0, 1])
@@ -196,12 +207,20 @@ def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, seat):
     for n in range(10):
         time.sleep(0.05)  # until both are idle
         ask_later(batcher, (n, n)).join()
-    assert {thread for _, thread in log} == {f"inference-{seat}"}
+    assert {core for _, core in log} == {seat}
 
 
-def test_more_workers_than_cores_own_none():
-    cores = Cores(1, workers=2)
-    assert not cores.is_own(0, seat=0) and not cores.is_own(0, seat=1)
+@pytest.mark.parametrize(
+    "count, workers, owned", [(1, 2, 0), (2, 2, 1), (3, 2, 1), (4, 3, 1), (8, 3, 2)]
+)
+def test_all_workers_own_as_many_cores_which_come_first(count, workers, owned):
+    cores = Cores(count, workers)
+    taken = [cores.of(seat) for seat in range(workers)]
+    assert all(sorted(order) == list(range(count)) for order in taken)
+    own = [[cores.is_own(core, s) for core in cores.of(s)] for s in range(workers)]
+    assert own == [[True] * owned + [False] * (count - owned)] * workers
+    firsts = [core for order in taken for core in order[:owned]]
+    assert len(set(firsts)) == len(firsts)
 
 
 def cpus_of(pid: int) -> Counter:
@@ -226,9 +245,14 @@ def test_a_worker_stays_on_its_own_cpus_and_inference_thread_n_on_cpu_n(toy_mode
         assert threads[str(cpu)] >= 3
 
 
-def test_threads_go_where_they_like_when_cpus_are_not_as_many_as_cores():
+def test_threads_go_where_they_like_without_cpus():
     before = os.sched_getaffinity(0)
-    cores = Cores(len(before) + 1, cpus=before)
+    cores = Cores(len(before))
     cores.keep_to_own(0)
     with cores.open(0):
         assert os.sched_getaffinity(0) == before
+
+
+def test_there_are_as_many_cpus_as_cores():
+    with pytest.raises(ValueError, match="2 cores cannot be 3 CPUs"):
+        Cores(2, cpus=[0, 1, 2])

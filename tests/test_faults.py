@@ -219,6 +219,23 @@ def test_slow_clients_keep_nobody_waiting(server):
         assert not select.select(slow[-20:], [], [], 0)[0]  # they are still at it
 
 
+def test_a_client_that_does_not_read_its_answers_costs_no_thread_for_long(server):
+    """One answer is more than the connection holds, so that writing it has to wait."""
+    num_requests = 2_000
+    with connect(server) as connection:
+        connection.settimeout(4 * READ_TIMEOUT)
+        with suppress(OSError):  # when the server has closed
+            connection.sendall(
+                b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * num_requests
+            )
+        time.sleep(2 * READ_TIMEOUT)
+        answers = 0
+        with suppress(ConnectionResetError):
+            while data := connection.recv(1 << 20):
+                answers += data.count(b"HTTP/1.1 200 OK")
+        assert 0 < answers < num_requests
+
+
 def test_clients_that_do_not_close_keep_nobody_waiting(server):
     """They were told that the connection ends, and stay."""
     with ExitStack() as stack:

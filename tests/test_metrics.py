@@ -90,6 +90,37 @@ def test_all_workers_are_counted_and_the_dead_stay_counted(server):
     assert value(text, "negation_api_model_info", precision="fp32") == 1
 
 
+def directories() -> set[Path]:
+    return set(Path("/dev/shm").glob("negation-api-metrics-*"))
+
+
+def test_a_reload_keeps_what_was_counted_and_leaves_no_files(toy_model):
+    before = directories()
+    with Server(model=toy_model, env={"WEB_CONCURRENCY": "2"}) as server:
+        (directory,) = directories() - before
+        posted = post_until_all_answered(server)
+        old = set(server.workers())
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: not old & set(server.workers()), 60, "new workers")
+        wait_until(lambda: not any(map(files, old)), 30, "the old ones' files are gone")
+        posted += post_until_all_answered(server)
+        text = scrape(server)
+        name = "negation_api_requests_total"
+        assert value(text, name, route="/predict") == posted
+        assert value(text, "negation_api_model_info") == 1
+        assert directories() - before == {directory}
+    assert directories() <= before
+
+
+def test_a_worker_killed_before_its_file_had_a_size_can_be_buried(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_7.db").touch()
+    metrics.bury(7)
+    assert not (tmp_path / "counter_7.db").exists()
+
+
 def test_a_file_that_a_new_worker_has_only_opened_is_no_error(server):
     worker, *_ = server.workers()
     server.post({"sentence": "x"})

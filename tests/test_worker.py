@@ -1,0 +1,118 @@
+"""Gunicorn's main loop in a worker: no client ends it, and it counts right."""
+
+import errno
+import os
+import selectors
+import socket
+import struct
+import time
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+
+from negation_api.seats import Seats
+from negation_api.settings import Settings
+from negation_api.worker import Worker
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+EXPECTING = (
+    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+    b"Expect: 100-continue\r\n\r\n"
+)
+TO_ARRIVE = 0.1  # seconds, on the loopback
+
+
+@pytest.fixture
+def make_worker():
+    """A function that makes a worker with its main loop's listener, not running."""
+    made = []
+
+    def make(connections: int = 100):
+        config = Config()
+        config.set("worker_connections", connections)
+        config.set("worker_tmp_dir", "/dev/shm")
+        log = SimpleNamespace(debug=print, info=print, exception=print)
+        worker = Worker(1, os.getpid(), [], None, 30, config, log)
+        worker.wsgi = SimpleNamespace(extensions={"settings": Settings()})
+        worker.seat, worker.seats = 0, Seats(1)
+        worker.poller = selectors.DefaultSelector()
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        worker.sockets = [listener]
+        worker.poller.register(listener, selectors.EVENT_READ, worker.accept)
+        worker._accepting = True
+        made.append(worker)
+        return worker
+
+    yield make
+    for worker in made:
+        for conn in [*worker._silent, *worker._receiving]:
+            worker._drop(conn)
+        for file in worker.tmp, worker.poller, *worker.sockets:
+            file.close()
+
+
+def connect(worker, data: bytes = b"") -> socket.socket:
+    client = socket.create_connection(worker.sockets[0].getsockname())
+    client.sendall(data)
+    time.sleep(TO_ARRIVE)
+    return client
+
+
+def reset(client: socket.socket) -> None:
+    """Close *client* so that the other side is told of an error."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    time.sleep(TO_ARRIVE)
+
+
+@pytest.mark.parametrize("accepted_before", [False, True])
+def test_a_client_that_is_gone_when_told_to_continue_is_dropped(
+    make_worker, accepted_before
+):
+    worker = make_worker()
+    client = connect(worker)
+    if accepted_before:
+        worker.wait_for_and_dispatch_events(5)
+        assert worker.nr_conns == 1
+    client.sendall(EXPECTING)
+    reset(client)
+    worker.wait_for_and_dispatch_events(5)
+    assert worker.nr_conns == 0
+    assert list(worker.poller.get_map()) == [worker.sockets[0].fileno()]
+
+
+def test_a_worker_without_files_left_goes_on(make_worker):
+    class Full:
+        def accept(self):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    worker = make_worker()
+    with connect(worker):
+        worker.wait_for_and_dispatch_events(5)
+        assert worker.nr_conns == 1
+        assert not worker.accept(Full())
+        assert worker.nr_conns == 0  # makes room
+
+
+def test_a_connection_dropped_in_the_same_round_is_counted_once(make_worker):
+    """It has sent something, and must go for one that is accepted."""
+    worker = make_worker(connections=2)
+    with connect(worker) as first:
+        worker.wait_for_and_dispatch_events(5)
+        with connect(worker):
+            first.sendall(GET)
+            time.sleep(TO_ARRIVE)
+            worker.wait_for_and_dispatch_events(5)
+            assert worker.nr_conns == 1
+
+
+def test_a_draining_worker_accepts_what_waits_behind_a_closed_connection(make_worker):
+    worker = make_worker()
+    reset(connect(worker))
+    with connect(worker, GET):
+        worker.alive = False
+        worker.set_accept_enabled(False)
+        assert worker.nr_conns == 1
+        assert worker.sockets[0].fileno() == -1
