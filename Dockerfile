@@ -54,6 +54,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     OMP_NUM_THREADS=1 \
     MKL_NUM_THREADS=1 \
     TOKENIZERS_PARALLELISM=false \
+    GLIBC_TUNABLES=glibc.malloc.tcache_count=0 \
     PYTHONUNBUFFERED=1
 # Loads the model as a start would: fails here if it cannot, and compiles what is
 # loaded, since the root file system is read-only later.

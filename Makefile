@@ -27,7 +27,7 @@ $(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
 install: $(VENV)/.run  ## Create .venv with what the service needs.
 
 run: install  ## Serve on port 8000 (PORT), as in production.
-	$(BIN)/gunicorn wsgi:app
+	GLIBC_TUNABLES=glibc.malloc.tcache_count=0 $(BIN)/gunicorn wsgi:app
 
 model: install  ## Fetch ClinicalBERT at its pinned revision into models/.
 	$(BIN)/python -m negation_api model fetch

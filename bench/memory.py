@@ -18,6 +18,7 @@ from run import Load, memory_mb, model_path, real
 STEPS = 10
 NUM_WORKERS, NUM_CLIENTS = 2, 32
 WINDOW_SECONDS = 10
+AS_IN_THE_IMAGE = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
 REST_SECONDS = 3  # a worker returns freed memory two seconds after it began to work
 MAX_GROWTH, ALLOWANCE_MB = 1.05, 2
 
@@ -72,7 +73,11 @@ def main() -> int:
     parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32")
     parser.add_argument("--requests", type=int, default=20_000)
     args = parser.parse_args()
-    env = {"PRECISION": args.precision, "WEB_CONCURRENCY": str(NUM_WORKERS)}
+    env = {
+        **AS_IN_THE_IMAGE,
+        "PRECISION": args.precision,
+        "WEB_CONCURRENCY": str(NUM_WORKERS),
+    }
     with real.Server(model=model_path(args.model), env=env) as server:
         real.wait_until(lambda: len(server.workers()) == NUM_WORKERS, 60, "workers")
         problems = grew(measure(server, args.requests))
