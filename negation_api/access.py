@@ -53,6 +53,8 @@ def _is_known(digests: tuple[bytes, ...]) -> bool:
     if scheme.lower() != "bearer":
         key = request.headers.get("X-API-Key", "")
     # WSGI gives header bytes as Latin-1 (PEP 3333).
+    if not key.strip():
+        return False
     given = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
     return any([hmac.compare_digest(given, digest) for digest in digests])
 

@@ -42,6 +42,7 @@ MAX_LEAD_CHARS = 200
 
 _ANY_MARKER = re.compile(re.escape(MARKER), re.IGNORECASE)
 # WordPiece reads "[ entity ]" and "[entity]" as the same three pieces.
+_ROUND = str.maketrans("[]", "()")
 _LOOKALIKE = re.compile(r"\[\s{0,8}(entity)\s{0,8}\]", re.IGNORECASE)
 
 
@@ -364,8 +365,16 @@ def _is_blank(breaks: str) -> bool:
 
 
 def _plain(piece: str) -> str:
-    """Take the brackets off a literal ``[entity]``, so that only ours mark."""
-    return _LOOKALIKE.sub(r"\1", piece) if "]" in piece else piece
+    """Take the brackets off a literal ``[entity]``, so that only ours mark.
+
+    >>> _plain("[entity] or [[ Entity ]]")
+    'entity or (Entity)'
+    """
+    if "]" not in piece:
+        return piece
+    piece = _LOOKALIKE.sub(r"\1", piece)
+    # Brackets in brackets: taking off pair by pair would take as many rounds.
+    return piece.translate(_ROUND) if _LOOKALIKE.search(piece) else piece
 
 
 def _fold(piece: str) -> str:

@@ -127,6 +127,8 @@ class Job:
         if len(places) < 1 + len(written):
             raise InputError("input, output and rejects must be different files")
         for path in written:
+            if self.output != "-" and os.path.exists(path) and not os.path.isfile(path):
+                raise InputError(f"{path}: not a regular file; - is standard output")
             if not Path(path).parent.is_dir():
                 raise InputError(f"{path}: there is no such directory to write it in")
 
@@ -413,6 +415,7 @@ class Parts:
 
     def finish(self) -> None:
         """Join the parts of this run, and drop them and those of any other."""
+        (self._directory / JOINING).touch()
         with _appears_whole(Path(self._job.rejects)) as file:
             for name in self._names:
                 file.write(self.get(name).rejects)
@@ -427,12 +430,14 @@ class Parts:
         for path in self._directory.iterdir():
             if _PART.fullmatch(path.name):
                 path.unlink()
+        (self._directory / JOINING).unlink()
         (self._directory / LOCK).unlink()
         with suppress(OSError):
             self._directory.rmdir()
 
 
 LOCK = "lock"
+JOINING = "joining"  # an output that is there is this run's own
 _PART = re.compile(r"\d{8}-[0-9a-f]{32}(\.tmp)?")
 
 
@@ -458,20 +463,26 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def _check_free(job: Job, *paths: str) -> None:
+    for path in paths:
+        if os.path.isfile(path) and not job.overwrite:
+            raise InputError(f"{path}: is there already; --overwrite replaces it")
+
+
 @contextmanager
 def _open_store(job: Job, classifier):
     if job.output == "-":
         with ExitStack() as stack:
             rejects = sys.stderr.buffer
             if job.rejects:
+                _check_free(job, job.rejects)
                 rejects = stack.enter_context(open(job.rejects, "wb"))
             sink = Sink(job.format_out, sys.stdout.buffer, job.flat, classifier)
             yield Stream(sink, rejects)
         return
     directory = Path(job.output + ".parts")
-    for path in (job.output, job.rejects):
-        if os.path.exists(path) and not directory.exists() and not job.overwrite:
-            raise InputError(f"{path}: is there already; --overwrite replaces it")
+    if not (directory / JOINING).exists():
+        _check_free(job, job.output, job.rejects)
     directory.mkdir(exist_ok=True)
     # A POSIX lock, because flock's would be shared with the workers, which may
     # outlive a killed parent for a moment.

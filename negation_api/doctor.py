@@ -112,7 +112,7 @@ def add_arguments(parser) -> None:
 
 def main(args, settings: Settings) -> int:
     """Print the findings."""
-    findings = list(examine(args.root))
+    findings = list(examine(args.root, settings))
     for finding in findings:
         print(f"WRONG  {finding}")
     for name in (GUNICORN, DOCKERFILE, TEMPLATE, PIPELINE):
@@ -122,10 +122,15 @@ def main(args, settings: Settings) -> int:
     return bool(findings)
 
 
-def examine(root: Path) -> Iterator[str]:
-    """Give what is wrong, a line each."""
+def examine(root: Path, settings: Settings) -> Iterator[str]:
+    """Give what is wrong, a line each.
+
+    :param settings: those of this process; the template's count where there is one.
+    """
     template = Template(root / TEMPLATE)
-    facts, settings = template.facts(), Settings.from_env(template.environment())
+    if (root / TEMPLATE).exists():
+        settings = Settings.from_env(template.environment())
+    facts = template.facts()
     facts |= _gunicorn_facts(root / GUNICORN, template.environment())
     facts |= _docker_facts(root / DOCKERFILE)
     facts["REQUEST_TIMEOUT"] = settings.request_timeout

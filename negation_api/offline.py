@@ -104,6 +104,9 @@ class Scorer:
             errors = [{"pointer": "#", "detail": str(error)}]
         except ValidationError as error:
             errors = pointers(error.normalized_messages())
+        except Exception as error:  # ours; the other rows are not to pay for it
+            name = type(error).__name__
+            errors = [{"pointer": "#", "detail": f"Cannot be read ({name})."}]
         return Rejected(_id_of(body), errors), None
 
     def _read(self, body):

@@ -29,6 +29,7 @@ from negation_api.assertion import (
 from negation_api.settings import Settings
 
 MAX_ID_CHARS = 256
+MAX_DEPTH = 64  # of JSON; ours is 4. What comes near Python's limit cannot be pickled
 
 
 class BadJSON(Exception):
@@ -54,7 +55,10 @@ def load_json(s: str | bytes):
     """
     try:
         text = s.decode() if isinstance(s, bytes) else s
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+            raise BadJSON("Nested too deeply.")
+        return value
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise BadJSON(f"Not JSON at {place}.") from None
@@ -64,6 +68,15 @@ def load_json(s: str | bytes):
         raise BadJSON("Nested too deeply.") from None
     except ValueError:
         raise BadJSON("A number is too long.") from None
+
+
+def _is_deep(value) -> bool:
+    """Tell whether there are more than ``MAX_DEPTH`` arrays and objects in another."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [each for each in level if isinstance(each, (list, dict))]
+        level = [v for n in nested for v in (n.values() if isinstance(n, dict) else n)]
+    return bool(nested)
 
 
 def _refuse_constant(name: str):

@@ -98,9 +98,7 @@ class Settings:
         "origins, separated by commas, whose pages may read the answers"
         " (`https://notes.example.org`); empty allows none",
     )
-    web_concurrency: int = _setting(
-        0, "worker processes; 0 chooses from the CPU quota", low=0, high=256
-    )
+    web_concurrency: int = _setting(0, "worker processes; 0 is two", low=0, high=256)
     inference_threads: int = _setting(
         0, "inference threads in a worker; 0 chooses from the CPU quota", low=0, high=64
     )
@@ -173,7 +171,7 @@ class Settings:
         return cls(**{f.name: _parse(f, raw) for f, raw in given.items() if raw})
 
     def shape(self) -> "Shape":
-        """Choose workers and inference threads, from the CPU quota unless given."""
+        """Give workers, and inference threads: one for each CPU unless given."""
         cpus = available_cpus()
         return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
 
@@ -193,6 +191,8 @@ class Settings:
         :raises SettingError: without the value, which may be a key.
         """
         texts = [text.strip() for text in self.api_keys_sha256.split(",")]
+        if self.api_keys_sha256 and texts == [""]:
+            raise SettingError("API_KEYS_SHA256 is blank; without keys leave it out")
         for place, text in enumerate(texts, 1):
             if not _SHA256.fullmatch(text) and texts != [""]:
                 raise SettingError(
@@ -261,7 +261,12 @@ def _parse(setting, raw: str):
         kind = _WORDS[setting.type]
         raise SettingError(f"{name}={raw!r} is not a {kind}") from None
     if setting.type is str and not raw.isprintable():
-        raise SettingError(f"{name}={raw!r} holds a character that cannot be printed")
+        # Not the value: keys and passwords from a file may end in a line break.
+        place = next(i for i, char in enumerate(raw) if not char.isprintable())
+        raise SettingError(
+            f"{name} holds a character that cannot be printed: number {place + 1} of"
+            f" {len(raw)}"
+        )
     choices, low, high = limits["choices"], limits["low"], limits["high"]
     if choices and value not in choices:
         raise SettingError(f"{name}={raw!r} must be one of {', '.join(choices)}")

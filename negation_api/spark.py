@@ -30,7 +30,7 @@ from pathlib import Path
 import pyarrow
 from pyspark import SparkFiles
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.functions import col
 
 PACKAGE = Path(__file__).resolve().parent
@@ -53,13 +53,14 @@ TASK_ROWS = 2_000  # some minutes of BERT-base; computed again when its executor
 FILES_A_PART = 64
 PARTS_AT_ONCE = 2  # so that the last tasks of one part leave no core idle
 CANNOT = 2  # exit code, as the command line's
-SCHEMA = """
+MODEL = "name: string, revision: string, sha256: string, precision: string"
+SCHEMA = f"""
     id string,
     predictions array<struct<
         id: string, start: long, end: long, label: string, score: double,
         scores: struct<PRESENT: double, ABSENT: double, POSSIBLE: double>>>,
     errors array<struct<pointer: string, detail: string>>,
-    model struct<name: string, revision: string, sha256: string, precision: string>
+    model struct<{MODEL}>
 """
 
 
@@ -156,16 +157,39 @@ class Part:
     files: Sequence[str]
 
     @classmethod
-    def of(cls, files: Sequence[tuple[str, int, float]], settings: Settings) -> "Part":
+    def of(
+        cls, files: Sequence[tuple[str, int, float]], settings: Settings, model: Row
+    ) -> "Part":
         """Make a part of *files*, each a path, a size, a time of change."""
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(repr((__version__, settings, files)).encode())
+        digest.update(repr((__version__, settings, model, files)).encode())
         return cls(digest.hexdigest(), [path for path, *_ in files])
 
 
-def plan(source: DataFrame, settings: Settings, files_a_part: int) -> list[Part]:
+def identify(
+    spark: SparkSession,
+    settings: Settings,
+    load: Callable[[Settings], object] = load_model,
+) -> Row:
+    """Ask an executor which model it has: what stands in ``model`` of each answer.
+
+    Its path may hold another one tomorrow.
+    """
+
+    def tell(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
+        for _ in batches:
+            yield pyarrow.RecordBatch.from_pylist([dump_model(load(settings))])
+
+    (model,) = spark.range(1, numPartitions=1).mapInArrow(tell, MODEL).collect()
+    return model
+
+
+def plan(
+    source: DataFrame, settings: Settings, files_a_part: int, model: Row
+) -> list[Part]:
     """Deal the files of *source* out to parts.
 
+    :param model: as :func:`identify` gives it.
     :raises JobError: when it does not lie in files, such as a view of a join.
     """
     file = col("_metadata")
@@ -177,7 +201,8 @@ def plan(source: DataFrame, settings: Settings, files_a_part: int) -> list[Part]
         raise JobError("--input must be files, or a table that lies in files") from None
     files = sorted(map(tuple, rows))
     starts = range(0, len(files), files_a_part)
-    return [Part.of(files[start : start + files_a_part], settings) for start in starts]
+    shares = [files[start : start + files_a_part] for start in starts]
+    return [Part.of(share, settings, model) for share in shares]
 
 
 class Output:
@@ -212,8 +237,14 @@ class Output:
                 f"{self.path}: holds {len(others)} parts of another input, model or"
                 " version; --overwrite removes them"
             )
+        if others:
+            self.begin()
         for path in others:
             self._system.delete(path, True)
+
+    def begin(self) -> None:
+        """Say that not all parts are there; an earlier job may have said otherwise."""
+        self._system.delete(self._path(f"{self.path}/_SUCCESS"), False)
 
     def finish(self) -> None:
         """Say that all parts are there, as Spark does of one."""
@@ -238,9 +269,12 @@ def run(
         target = answer(rows.repartition(max(1, num_tasks))).write.mode("overwrite")
         target.parquet(output.part(part))
 
+    missing = [part for part in parts if not output.is_done(part)]
+    if missing:
+        output.begin()
     pool = ThreadPoolExecutor(PARTS_AT_ONCE)
     try:
-        list(pool.map(compute, [part for part in parts if not output.is_done(part)]))
+        list(pool.map(compute, missing))
     finally:
         pool.shutdown(cancel_futures=True)
     output.finish()
@@ -306,7 +340,8 @@ def main(argv: list[str], load=load_model) -> int:
     with _session() as spark:
         try:
             source = read(spark, args.input)
-            parts = plan(source, settings, args.files_a_part)
+            model = identify(spark, settings, load)
+            parts = plan(source, settings, args.files_a_part, model)
             output = Output(spark, args.output)
             output.drop_others(parts, args.overwrite)
         except JobError as error:

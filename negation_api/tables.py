@@ -112,27 +112,54 @@ def _read_csv(file: BinaryIO, columns: tuple[str, ...], max_bytes: int) -> Itera
     # Bytes that are no UTF-8 become halves of surrogate pairs, which the schemas
     # refuse in the row where they stand.
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-    rows = csv.reader(text, strict=True)
+    lines = _Lines(text)
+    rows = csv.reader(lines, strict=True)
     header, line = None, 1
     try:
-        while (cells := _cells(rows)) is not None:
+        while (cells := _cells(rows, lines)) is not None:
             if header is None:
                 header = _check_header(cells, columns)
             elif cells:
                 yield line, _csv_row(header, cells, columns)
-            line = rows.line_num + 1
+            line = lines.number + 1
     finally:
         text.detach()  # or it would close the file, which is not its own
 
 
-def _cells(rows) -> list[str] | ValidationError | None:
+class _Lines:
+    """The lines of a CSV file, for a reader.
+
+    :ivar number: how many were given.
+    :ivar is_in_quotes: whether the next one goes on with a cell, by the quotes since
+        that was set; whatever else is wrong, most writers close what they open.
+    """
+
+    def __init__(self, text: Iterable[str]):
+        self._lines = iter(text)
+        self.number = 0
+        self.is_in_quotes = False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        self.is_in_quotes ^= line.count('"') % 2 == 1
+        return line
+
+
+def _cells(rows, lines: _Lines) -> list[str] | ValidationError | None:
     """Give the cells of the next row, or what is wrong; None at the end.
 
-    After an error the reader goes on with the next line.
+    After an error the row's other lines are passed over: they are no rows.
     """
+    lines.is_in_quotes = False
     try:
         return next(rows, None)
     except csv.Error as error:
+        while lines.is_in_quotes and next(lines, None) is not None:
+            pass
         return ValidationError(f"Not CSV: {error}.")
 
 

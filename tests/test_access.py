@@ -58,6 +58,14 @@ def test_anything_else_does_not(guarded, headers):
     assert guarded.get(reply.json["type"]).status_code == 200
 
 
+def test_no_key_is_none_even_if_its_digest_is_known(classifier):
+    """What sha256sum prints of a variable that was not set."""
+    nothing = hashlib.sha256(b"").hexdigest()
+    app = create_app(Settings(api_keys_sha256=nothing), classifier)
+    for headers in ({}, {"X-API-Key": " "}, {"Authorization": "Bearer "}):
+        assert ask(app.test_client(), **headers).status_code == 401
+
+
 def test_a_key_is_asked_for_before_the_body_is_read(guarded):
     assert guarded.post("/predict", data=b"not JSON").status_code == 401
 

@@ -242,7 +242,8 @@ def test_a_run_killed_while_it_joins_is_joined_again(run, tmp_path, left):
     (tmp_path / "out.jsonl.parts").mkdir()
     (tmp_path / "out.jsonl.tmp").write_bytes(b"half of it")
     (tmp_path / "out.jsonl.parts" / f"00000000-{'0' * 32}.tmp").write_bytes(b"half")
-    (tmp_path / "out.jsonl.parts" / "lock").touch()
+    for name in ("lock", "joining"):
+        (tmp_path / "out.jsonl.parts" / name).touch()
     if left != "output":
         output.unlink()
     if left == "parts":
@@ -313,6 +314,22 @@ def test_two_runs_do_not_write_the_same_output(start, run, notes, tmp_path):
     command.signal(signal.SIGCONT)
     assert (code, command.finish()[0]) == (2, 0)
     assert "another run" in err
+
+
+def test_parts_of_an_unfinished_run_are_no_leave_to_replace(
+    start, run, notes, tmp_path
+):
+    output = tmp_path / "out.jsonl"
+    output.write_text("years of work")
+    command = start(notes, "-o", output, "--overwrite")
+    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    command.signal(signal.SIGKILL)
+    command.finish()
+    code, _, err = run(notes, "-o", output)
+    assert code == 2 and "out.jsonl: is there already" in err
+    assert output.read_text() == "years of work"
+    assert run(notes, "-o", output, "--overwrite")[0] == 0
+    assert len(load(output)) == NUM_NOTES
 
 
 def test_what_others_put_beside_the_parts_stays(run, few_notes, tmp_path):
@@ -464,6 +481,21 @@ def test_a_bad_row_of_csv_keeps_nothing_from_its_neighbours(run, tmp_path):
     ]
 
 
+def test_the_other_lines_of_a_bad_row_of_csv_are_no_rows(run, tmp_path):
+    long = "Plan: rest.\n" * 100_000
+    text = (
+        'id,text,start,end\n1,"He said "ok" and\nleft, denies fever.",8,13\n'
+        f'2,"{long}Plan: rest, no pain.",15,19\n3,"No cough.\n",3,8\n'
+        '4,"No\n""cough"".\n",4,9\n'
+    )
+    (tmp_path / "in.csv").write_text(text, newline="")
+    options = "-o", tmp_path / "out.jsonl", "--rows", "entity"
+    assert run(tmp_path / "in.csv", *options)[0] == 3
+    assert [a["id"] for a in load(tmp_path / "out.jsonl")] == ["3", "4"]
+    rejects = load(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [r["line"] for r in rejects] == [2, 4]
+
+
 def test_a_bad_row_of_parquet_keeps_nothing_from_its_neighbours(run, tmp_path):
     pa = importlib.import_module("pyarrow")
     parquet = importlib.import_module("pyarrow.parquet")
@@ -504,6 +536,8 @@ def test_a_terminal_shows_progress(start, few_notes, tmp_path):
         (["tests", "--from", "csv"], "tests: Is a directory"),
         (["a.csv", "-o", "./a.csv"], "input, output and rejects must be different"),
         (["a.csv", "-o", "b.csv", "--rejects", "b.csv"], "input, output and rejects"),
+        (["-", "--from", "csv", "--rejects", "README.md"], "README.md: is there"),
+        (["a.csv", "-o", "/dev/null", "--to", "csv"], "/dev/null: not a regular file"),
         (["a.csv", "-o", "none/b.csv"], "none/b.csv: there is no such directory"),
     ],
 )
@@ -511,6 +545,17 @@ def test_what_cannot_be_done_is_said_in_one_line(run, args, message):
     code, out, err = run(*args)
     assert (code, out, len(err.splitlines())) == (2, b"", 1)
     assert err.startswith(f"negation_api: {message}")
+
+
+@pytest.mark.parametrize("depth", [60, 600, 950])
+def test_a_deeply_nested_cell_stops_nothing(run, tmp_path, depth):
+    nested = "[" * depth + "]" * depth
+    (tmp_path / "in.csv").write_text(f"id,text,entities\n1,No pain,{nested}\n2,No,[]\n")
+    (tmp_path / "in.jsonl").write_text(f'{{"text": "No", "start": {nested}}}\n')
+    for name, rows, answered in (("in.csv", "note", 1), ("in.jsonl", "entity", 0)):
+        output = tmp_path / f"{name}-out.jsonl"
+        assert run(tmp_path / name, "-o", output, "--rows", rows)[0] == 3
+        assert len(load(output)) == answered
 
 
 def test_no_text_of_a_note_is_in_errors(run, tmp_path):

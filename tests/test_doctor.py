@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from negation_api import __main__, doctor
+from negation_api.settings import Settings
 from server import ROOT
 
 FILES = (doctor.GUNICORN, doctor.TEMPLATE, doctor.DOCKERFILE, doctor.PIPELINE)
@@ -151,6 +152,17 @@ def test_a_fault_is_found_with_both_numbers(capsys, copy, fault):
     code, (finding, summary) = run(capsys, copy)
     assert (code, summary) == (1, "wrong: 1")
     assert all(each in finding for each in said)
+
+
+def test_without_a_template_the_settings_of_the_process_count(tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUEST_TIMEOUT", "30")
+    monkeypatch.setenv("GRACEFUL_TIMEOUT", "40")
+    shutil.copy(ROOT / doctor.GUNICORN, tmp_path)
+    shutil.copytree(ROOT / "negation_api", tmp_path / "negation_api")
+    assert not list(doctor.examine(tmp_path, Settings.from_env()))
+    faulty = Settings(request_timeout=45)  # longer than Gunicorn's 40
+    (finding,) = doctor.examine(tmp_path, faulty)
+    assert "REQUEST_TIMEOUT, 45 s" in finding
 
 
 def test_in_an_image_it_says_what_is_not_there(capsys, copy):

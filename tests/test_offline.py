@@ -25,6 +25,31 @@ def answers(model: str, bodies: list[dict], window: int, **settings) -> dict:
     return found
 
 
+def test_a_row_on_which_our_code_fails_stops_no_other(toy_model):
+    class Failing:
+        def __init__(self, classifier):
+            self._classifier = classifier
+
+        def __getattr__(self, name):
+            return getattr(self._classifier, name)
+
+        def encode(self, sentence, marked=True):
+            if "zebrafish" in sentence:
+                raise IndexError(sentence)
+            return self._classifier.encode(sentence, marked)
+
+    settings = Settings(model=str(toy_model))
+    scorer = Scorer(Failing(load_classifier(settings)), settings)
+    good, bad = (
+        {"sentence": f"no [entity] {word} [entity]"}
+        for word in "pain zebrafish".split()
+    )
+    first, failed, last = scorer.score([good, bad | {"id": "a"}, good])
+    assert first.predictions[0].label == last.predictions[0].label
+    assert failed.id == "a"
+    assert failed.errors == [{"pointer": "#", "detail": "Cannot be read (IndexError)."}]
+
+
 def shuffled(bodies: list[dict]) -> list[dict]:
     return random.Random(1).sample(bodies, len(bodies))
 

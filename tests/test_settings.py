@@ -113,7 +113,18 @@ def test_unknown_precision_is_refused_with_the_known_ones():
 def test_line_breaks_are_refused_because_a_message_is_one_line(name):
     told = refusal(**{name: "a\nb"})
 
-    assert told == f"{name}='a\\nb' holds a character that cannot be printed"
+    assert told == f"{name} holds a character that cannot be printed: number 2 of 3"
+
+
+@pytest.mark.parametrize("name", ["API_KEYS_SHA256", "OTLP_ENDPOINT"])
+def test_a_secret_that_ends_in_a_line_break_is_not_told(name):
+    told = refusal(**{name: "http://me:zebrafish@host/\n"})
+
+    assert "zebrafish" not in told and name in told and "number 26 of 26" in told
+
+
+def test_blank_keys_do_not_let_everyone_in():
+    assert refusal(API_KEYS_SHA256="  ").startswith("API_KEYS_SHA256 is blank")
 
 
 def test_requests_that_outlive_the_shutdown_are_refused():

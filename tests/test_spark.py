@@ -11,6 +11,7 @@ import pytest
 
 from cluster import QUICK, Cluster, submit
 from forked import Command
+from negation_api.settings import Settings
 from notes import make_notes, write_jsonl
 
 NUM_NOTES = 1_500
@@ -18,6 +19,8 @@ BAD = [
     {"id": "bad-1", "text": "No pain.", "entities": [{"start": 3, "end": 99}]},
     {"id": "bad-2", "text": " ", "entities": [{"start": 5, "end": 2}]},
 ]
+
+SETTINGS = Settings(model="./weights")
 
 pytestmark = pytest.mark.system
 
@@ -231,15 +234,13 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
 
 def run(job, spark, source: str, output: Path, **options) -> None:
     """Do what the job's main does, in this session."""
-    from negation_api.settings import Settings
-
-    settings = Settings(model="./weights")
     source = job.read(spark, source)
-    parts = job.plan(source, settings, options.get("files_a_part", 2))
+    model = job.identify(spark, SETTINGS)
+    parts = job.plan(source, SETTINGS, options.get("files_a_part", 2), model)
     place = job.Output(spark, str(output))
     place.drop_others(parts, options.get("overwrite", False))
     rows_a_task = options.get("rows_a_task", 1_000)
-    job.run(source, place, parts, lambda rows: job.predict(rows, settings), rows_a_task)
+    job.run(source, place, parts, lambda rows: job.predict(rows, SETTINGS), rows_a_task)
 
 
 @pytest.mark.parametrize("num_files, rows_a_task", [(1, 150), (5, 5_000)])
@@ -259,8 +260,8 @@ def test_a_restarted_job_computes_only_what_is_missing(
     source, output = write_parquet(tmp_path / "in", notes, 3), tmp_path / "out"
     run(job, spark, str(source), output, files_a_part=1)
     first, second, third = sorted(output.glob("part=*"))
+    assert (output / "_SUCCESS").exists()
     before = {file: file.stat().st_mtime_ns for file in first.iterdir()}
-    (output / "_SUCCESS").unlink()
     (second / "_SUCCESS").unlink()  # as when it was killed while it wrote
     (third / "_SUCCESS").unlink()
     next(third.glob("*.parquet")).unlink()
@@ -268,6 +269,42 @@ def test_a_restarted_job_computes_only_what_is_missing(
     assert before == {file: file.stat().st_mtime_ns for file in first.iterdir()}
     assert (output / "_SUCCESS").exists()
     check(read(output), expected)
+
+
+def test_an_output_in_the_making_does_not_look_finished(spark, job, notes, tmp_path):
+    """Also when it was: new files came, or it is overwritten."""
+    source, output = write_parquet(tmp_path / "in", notes, 2), tmp_path / "out"
+    run(job, spark, str(source), output)
+    write_parquet(tmp_path / "more", notes, 1)
+    next((tmp_path / "more").glob("*.parquet")).rename(source / "z.parquet")
+
+    def fail(rows):
+        raise InterruptedError
+
+    for overwrite in (False, True):
+        (output / "_SUCCESS").touch()
+        frame = job.read(spark, str(source))
+        files_a_part = 2 - overwrite
+        model = job.identify(spark, SETTINGS)
+        parts = job.plan(frame, SETTINGS, files_a_part, model)
+        place = job.Output(spark, str(output))
+        place.drop_others(parts, overwrite)
+        with pytest.raises(InterruptedError):
+            job.run(frame, place, parts, fail, 1_000)
+        assert not (output / "_SUCCESS").exists()
+
+
+def test_parts_of_another_model_under_the_same_path_are_not_kept(
+    spark, job, notes, tmp_path
+):
+    from pyspark.sql import Row
+
+    frame = job.read(spark, str(write_parquet(tmp_path / "in", notes, 1)))
+    model = job.identify(spark, SETTINGS)
+    assert len(model.sha256) == 64 and model.precision == "fp32"
+    other = Row(**{**model.asDict(), "sha256": "0" * 64})
+    names = {job.plan(frame, SETTINGS, 1, each)[0].name for each in (model, other)}
+    assert len(names) == 2
 
 
 def test_a_table_is_read_and_parts_of_another_input_are_not_mixed(
