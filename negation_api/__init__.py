@@ -44,9 +44,9 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.extensions["lifecycle"] = Lifecycle()
     shape = settings.shape()
     app.extensions["seats"] = Seats(shape.workers)
-    app.extensions["cores"] = cores = Cores(
-        available_cpus(), shape.workers, settings.cpus()
-    )
+    num_cores = max(shape.threads, available_cpus())
+    cores = Cores(num_cores, shape.workers, settings.cpus())
+    app.extensions["cores"] = cores
     app.extensions["batcher"] = Batcher(
         classifier,
         threads=shape.threads,

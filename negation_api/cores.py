@@ -53,6 +53,7 @@ class Cores:
             raise ValueError(f"{count} cores cannot be {len(cpus)} CPUs")
         self._workers = workers
         self._count = count
+        self._num_owned = count - count % workers
         self._cpus = sorted(cpus)
         self._turn = turn
         self._files = [os.memfd_create(f"core-{index}") for index in range(2 * count)]
@@ -62,14 +63,15 @@ class Cores:
     def of(self, seat: int) -> list[int]:
         """Give all cores in the order in which the worker on *seat* takes them.
 
-        Its own are the first.
+        Its own are the first, those of others the last.
 
         >>> [Cores(4, workers=2).of(seat) for seat in range(2)]
         [[0, 2, 1, 3], [1, 3, 2, 0]]
         """
 
-        def place(core: int) -> tuple[bool, int]:
-            return not self.is_own(core, seat), (core - seat) % self._count
+        def place(core: int) -> tuple[bool, bool, int]:
+            is_own, away = self.is_own(core, seat), (core - seat) % self._count
+            return not is_own, core < self._num_owned, away
 
         return sorted(range(self._count), key=place)
 
@@ -78,8 +80,7 @@ class Cores:
 
         Cores beyond a multiple of the workers are nobody's.
         """
-        num_owned = self._count - self._count % self._workers
-        return core < num_owned and (core - seat) % self._workers == 0
+        return core < self._num_owned and (core - seat) % self._workers == 0
 
     def turn(self, core: int, seat: int) -> float:
         """Give the seconds after which that worker lets others have *core*."""

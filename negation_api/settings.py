@@ -13,19 +13,26 @@ class SettingError(ValueError):
     """A setting has a value that cannot be used; the message is one line."""
 
 
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Count the CPUs that this process may use, its container's quota included.
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cpus(cgroup: Path = _CGROUP) -> int:
+    """Count the CPUs that this process may use; half a CPU counts as one."""
+    return max(1, ceil(cpu_quota(cgroup)))
+
+
+def cpu_quota(cgroup: Path = _CGROUP) -> float:
+    """Give the CPUs that this process may use, its container's quota included.
 
     The quota is read from cgroup v2 (``cpu.max``), then v1
-    (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu); half a CPU counts as
-    one.
+    (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu).
     """
     cpus = len(os.sched_getaffinity(0))
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((cgroup / f).read_text() for f in files).split()
             quota = float("inf") if quota in ("max", "-1") else int(quota)
-            return max(1, ceil(min(cpus, quota / int(period))))
+            return min(cpus, quota / int(period))
         except (OSError, ValueError, ZeroDivisionError):
             continue  # no such version of cgroups, or nothing that can be read
     return cpus
@@ -175,14 +182,15 @@ class Settings:
         cpus = available_cpus()
         return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
 
-    def cpus(self) -> list[int]:
+    def cpus(self, cgroup: Path = _CGROUP) -> list[int]:
         """Give the CPUs that threads are kept to.
 
-        None with a quota below what there is, which is of no CPU in particular.
+        None unless each has a thread, or with a quota below what there is, which is
+        of no CPU in particular.
         """
         cpus = sorted(os.sched_getaffinity(0))
-        pinned = self.pin_cpus and available_cpus() == len(cpus)
-        return cpus if pinned else []
+        all_used = self.shape().threads == len(cpus) == cpu_quota(cgroup)
+        return cpus if self.pin_cpus and all_used else []
 
     @cached_property
     def key_digests(self) -> tuple[bytes, ...]:

@@ -266,6 +266,7 @@ class Worker(gthread.ThreadWorker):
             for listener in self.sockets:
                 self._accept_all(listener)
                 listener.close()
+            self.sockets = []  # Gunicorn may call this again
 
     def _accept_all(self, listener):
         while listener.fileno() >= 0 and self.accept(listener):

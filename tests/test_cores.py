@@ -15,6 +15,7 @@ from test_serving import ask_until_all_answer
 
 from negation_api.batching import Batcher
 from negation_api.cores import Cores
+from negation_api.settings import cpu_quota
 
 
 @pytest.fixture
@@ -221,6 +222,9 @@ def test_all_workers_own_as_many_cores_which_come_first(count, workers, owned):
     assert own == [[True] * owned + [False] * (count - owned)] * workers
     firsts = [core for order in taken for core in order[:owned]]
     assert len(set(firsts)) == len(firsts)
+    nobody_s = set(range(count)) - set(firsts)
+    for order in taken:
+        assert set(order[owned : owned + len(nobody_s)]) == nobody_s
 
 
 def cpus_of(pid: int) -> Counter:
@@ -231,8 +235,8 @@ def cpus_of(pid: int) -> Counter:
 
 
 def test_a_worker_stays_on_its_own_cpus_and_inference_thread_n_on_cpu_n(toy_model):
-    """The CPUs are made as many as the cores, whatever quota the machine has."""
-    cpus = sorted(os.sched_getaffinity(0))[:2]
+    """Of as many CPUs as the machine's quota allows."""
+    cpus = sorted(os.sched_getaffinity(0))[: min(2, int(cpu_quota()))]
     env = {"WEB_CONCURRENCY": str(len(cpus)), "INFERENCE_THREADS": str(len(cpus))}
     prefix = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
     with Server(model=toy_model, env=env, prefix=prefix) as server:

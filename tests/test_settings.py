@@ -188,6 +188,26 @@ def test_no_cgroup_is_no_quota(tmp_path):
     assert available_cpus(tmp_path) == HOST
 
 
+@pytest.mark.parametrize(
+    ("quota", "more_threads", "pin_cpus", "pinned"),
+    [
+        (HOST, 0, True, True),
+        (HOST + 1, 0, True, True),
+        (HOST, 0, False, False),
+        (HOST, 1, True, False),
+        (HOST - 0.5, 0, True, False),  # of no CPU in particular
+    ],
+)
+def test_threads_stay_on_their_cpus_if_each_cpu_has_one(
+    tmp_path, quota, more_threads, pin_cpus, pinned
+):
+    directory = cgroup(tmp_path, cpu_max=f"{int(quota * 100_000)} 100000\n")
+    settings = Settings(inference_threads=HOST + more_threads, pin_cpus=pin_cpus)
+
+    allowed = sorted(os.sched_getaffinity(0))
+    assert settings.cpus(directory) == (allowed if pinned else [])
+
+
 def test_cpus_that_others_hold_are_not_counted(tmp_path):
     """taskset, or a container's cpuset."""
     allowed = os.sched_getaffinity(0)
