@@ -59,6 +59,24 @@ def server():
         yield server
 
 
+SELECT_AND_LEAVE = """
+    const note = document.getElementById("note"), at = note.value.indexOf(arguments[0]);
+    note.focus();
+    note.setSelectionRange(at, at + arguments[0].length);
+    document.getElementById("mark").focus();
+"""
+
+
+@pytest.mark.system
+def test_the_button_knows_a_selection_that_was_left_at_once(driver, server):
+    """The browser tells of a selection later than of the focus."""
+    visitor = Visitor(driver, server.url)
+    visitor.wait_for_answers()
+    for words in ("shortness of", "on"):
+        driver.execute_script(SELECT_AND_LEAVE, words)
+        visitor.wait(lambda: visitor.see("#mark") == f"Mark “{words}”")  # noqa: B023
+
+
 @pytest.fixture(scope="module")
 def guarded(toy_model):
     """One that asks for a key, answers one request at a time and fails at "chills"."""

@@ -89,13 +89,14 @@ function range({ start, end }) {
   return found;
 }
 
-/** Tell of edits, of moves of caret or selection, and of the wish to mark. */
-export function listen({ onEdit, onMove, onMark }) {
+/** Tell of edits, of moves of caret or selection, of leaving, and of the wish to mark. */
+export function listen({ onEdit, onMove, onLeave, onMark }) {
   note.addEventListener("input", () => onEdit(note.value));
   document.addEventListener("selectionchange", () => {
     if (document.activeElement === note) onMove();
   });
-  note.addEventListener("blur", () => offer(null));
+  // A selection is told of later; by then the focus may have gone on.
+  note.addEventListener("blur", onLeave);
   note.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();

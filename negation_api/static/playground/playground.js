@@ -231,7 +231,7 @@ function start() {
   $("again").addEventListener("click", () => changed(0));
   $("key-form").addEventListener("submit", useKey);
   $("key").addEventListener("input", () => $("key").setCustomValidity(""));
-  paper.listen({ onEdit: edit, onMove: move, onMark: toggle });
+  paper.listen({ onEdit: edit, onMove: move, onLeave: () => offer(), onMark: toggle });
   request.listen({ announce });
   const { text, spans } = parse(SAMPLES[0].note);
   load(text, spans);
