@@ -52,10 +52,11 @@ def _is_known(digests: tuple[bytes, ...]) -> bool:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         key = request.headers.get("X-API-Key", "")
-    # WSGI gives header bytes as Latin-1 (PEP 3333).
-    if not key.strip():
+    key = key.strip()
+    if not key:
         return False
-    given = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
+    # WSGI gives header bytes as Latin-1 (PEP 3333).
+    given = hashlib.sha256(key.encode("latin-1", "replace")).digest()
     return any([hmac.compare_digest(given, digest) for digest in digests])
 
 

@@ -41,8 +41,8 @@ MAX_ENDS = 100_000
 MAX_LEAD_CHARS = 200
 
 _ANY_MARKER = re.compile(re.escape(MARKER), re.IGNORECASE)
-# WordPiece reads "[ entity ]" and "[entity]" as the same three pieces.
 _ROUND = str.maketrans("[]", "()")
+# WordPiece reads "[ entity ]" and "[entity]" as the same three pieces.
 _LOOKALIKE = re.compile(r"\[\s{0,8}(entity)\s{0,8}\]", re.IGNORECASE)
 
 
