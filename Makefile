@@ -59,7 +59,7 @@ bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five m
 	.venv-bench/bin/python bench/report.py bench/results/shapes.json docs/performance.md
 
 openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
-	$(BIN)/python -m negation_api.openapi > docs/openapi.json
+	$(BIN)/python -m negation_api.http.openapi > docs/openapi.json
 
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
@@ -72,6 +72,7 @@ hashes: $(VENV)/.dev  ## Write requirements-hashes.txt anew, from requirements.t
 lint: $(VENV)/.dev .venv-checkov/.done  ## Every linter over everything; changes nothing.
 	$(BIN)/black --check --quiet . || $(BIN)/black --check --diff .
 	$(BIN)/flake8
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/bandit -q -c pyproject.toml -r negation_api infra wsgi.py gunicorn.conf.py
 	$(BIN)/python -m negation_api doctor
 	$(BIN)/shellcheck .ci/run scripts/*.sh training/*.sh

@@ -5,9 +5,10 @@ import os
 import shutil
 import sys
 
-from negation_api.cores import give_memory_back, keep_memory_together
+from negation_api.http.telemetry import configure_logging, make_metrics_directory
+from negation_api.inference.cores import give_memory_back, keep_memory_together
+from negation_api.layout import Layout
 from negation_api.settings import SettingError, Settings
-from negation_api.telemetry import configure_logging, make_metrics_directory
 
 try:
     _settings = Settings.from_env()
@@ -25,8 +26,8 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_files
 bind = [f"0.0.0.0:{_settings.port}"]
 if _settings.metrics_port:
     bind.append(f"0.0.0.0:{_settings.metrics_port}")
-workers = _settings.shape().workers
-worker_class = "negation_api.worker.Worker"
+workers = Layout.of(_settings).workers
+worker_class = "negation_api.server.worker.Worker"
 # Health checks and refusals need a thread even when every prediction has one.
 threads = _settings.max_active_requests + 32
 worker_connections = 4 * threads
@@ -39,8 +40,8 @@ max_requests = 0
 # that may be slow, full or read-only.
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True  # on by default since 25.1; wants a writable path
-accesslog = None  # negation_api.telemetry writes a line a request
-logger_class = "negation_api.worker.Logger"
+accesslog = None  # http/telemetry.py writes a line a request
+logger_class = "negation_api.server.worker.Logger"
 
 
 def when_ready(server):
@@ -58,7 +59,7 @@ def pre_fork(server, worker):
 
 def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
-    from negation_api import metrics
+    from negation_api.http import metrics
 
     worker.wsgi.extensions["cores"].keep_to_own(worker.seat)
     worker.wsgi.extensions["classifier"].after_fork()
@@ -80,7 +81,7 @@ def worker_exit(server, worker):
 
 def child_exit(server, worker):
     """Keep the counts of a worker that ended; let nobody wait for it."""
-    from negation_api import metrics
+    from negation_api.http import metrics
 
     server.app.wsgi().extensions["seats"].leave(worker.seat)
     try:

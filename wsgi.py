@@ -3,8 +3,8 @@
 import sys
 
 from negation_api import create_app
-from negation_api.artefact import ModelError
-from negation_api.model import load_classifier
+from negation_api.model.artefact import ModelError
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import SettingError, Settings
 
 try:

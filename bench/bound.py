@@ -21,9 +21,9 @@ import torch  # noqa: E402
 from sentences import sentences  # noqa: E402
 from transformers import AutoModelForSequenceClassification  # noqa: E402
 
-from negation_api.model import load_classifier  # noqa: E402
-from negation_api.quantize import QuantizedLinear  # noqa: E402
-from negation_api.workspace import Workspace  # noqa: E402
+from negation_api.model.classifier import load_classifier  # noqa: E402
+from negation_api.model.quantize import QuantizedLinear  # noqa: E402
+from negation_api.model.workspace import Workspace  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))

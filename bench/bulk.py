@@ -26,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
-from negation_api.bulk import BLOCK_ENTITIES  # noqa: E402
+from negation_api.batch.bulk import BLOCK_ENTITIES  # noqa: E402
 from notes import make_notes, write_jsonl  # noqa: E402
 from sentences import note  # noqa: E402
 
@@ -63,10 +63,11 @@ def bare(model: str, precision: str, path: Path, processes: int) -> float:
     import bound
     import torch
 
-    from negation_api.artefact import directory_of
-    from negation_api.assertion import Note, Span
-    from negation_api.model import load_classifier
+    from negation_api.model.artefact import directory_of
+    from negation_api.model.classifier import load_classifier
     from negation_api.settings import Settings
+    from negation_api.text.sentences import Note
+    from negation_api.text.spans import Span
 
     torch.set_num_threads(1)
     settings = Settings(model=model, precision=precision)
@@ -111,8 +112,8 @@ def spark(model: str, precision: str, path: Path, processes: int) -> float:
     from cluster import environment
     from pyspark.sql import SparkSession
 
+    from negation_api.batch.spark import predict
     from negation_api.settings import Settings
-    from negation_api.spark import predict
 
     os.environ.update(environment())
     os.environ["PYTHONPATH"] = str(HERE.parent)

@@ -14,9 +14,9 @@ from zlib import crc32
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from negation_api import bulk  # noqa: E402
-from negation_api.artefact import Artefact  # noqa: E402
-from negation_api.assertion import Prediction  # noqa: E402
+from negation_api.batch import bulk  # noqa: E402
+from negation_api.contract.labels import Prediction  # noqa: E402
+from negation_api.model.artefact import Artefact  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 
@@ -50,7 +50,7 @@ def load(settings: Settings) -> Stub:
 def main(argv: list[str]) -> int:
     """Run the command, or with ``--input`` the job."""
     if "--input" in argv:
-        from negation_api import spark
+        from negation_api.batch import spark
 
         return spark.main(argv, load)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

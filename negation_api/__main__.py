@@ -1,6 +1,6 @@
 """The command line: ``python -m negation_api COMMAND``.
 
-Each command lives in the module of its name, which has ``add_arguments(parser)`` and
+Each command lives in a module of its own, which has ``add_arguments(parser)`` and
 ``main(args, settings) -> exit code``. A module is imported when its command is used,
 so that ``--help`` need not wait for torch.
 """
@@ -9,7 +9,7 @@ import argparse
 import importlib
 import sys
 
-from negation_api.artefact import ModelError
+from negation_api.model.artefact import ModelError
 from negation_api.settings import SettingError, Settings
 
 COMMANDS = {
@@ -18,7 +18,12 @@ COMMANDS = {
     "predict": "answer the rows of a file",
     "doctor": "tell which settings do not agree with each other",
 }
-MODULES = {"model": "hub", "predict": "bulk"}
+MODULES = {
+    "model": "model.hub",
+    "evaluate": "commands.evaluate",
+    "predict": "batch.bulk",
+    "doctor": "commands.doctor",
+}
 USAGE_ERROR = 2  # argparse's own code
 
 
@@ -29,7 +34,7 @@ def main(argv: list[str]) -> int:
     for name, doc in COMMANDS.items():
         command = commands.add_parser(name, help=doc, description=doc)
         if argv[:1] == [name]:
-            module = importlib.import_module(f"negation_api.{MODULES.get(name, name)}")
+            module = importlib.import_module(f"negation_api.{MODULES[name]}")
             module.add_arguments(command)
     args = parser.parse_args(argv)
     try:

@@ -5,37 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from math import ceil
-from pathlib import Path
 
 
 class SettingError(ValueError):
     """A setting has a value that cannot be used; the message is one line."""
-
-
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Count the CPUs that this process may use; half a CPU counts as one."""
-    return max(1, ceil(cpu_quota(cgroup)))
-
-
-def cpu_quota(cgroup: Path = _CGROUP) -> float:
-    """Give the CPUs that this process may use, its container's quota included.
-
-    The quota is read from cgroup v2 (``cpu.max``), then v1
-    (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu).
-    """
-    cpus = len(os.sched_getaffinity(0))
-    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            quota, period = " ".join((cgroup / f).read_text() for f in files).split()
-            quota = float("inf") if quota in ("max", "-1") else int(quota)
-            return min(cpus, quota / int(period))
-        except (OSError, ValueError, ZeroDivisionError):
-            continue  # no such version of cgroups, or nothing that can be read
-    return cpus
 
 
 def _setting(default, doc: str, *, low=None, high=None, choices=None):
@@ -44,14 +17,6 @@ def _setting(default, doc: str, *, low=None, high=None, choices=None):
     if callable(default):
         return field(default_factory=default, metadata=limits)
     return field(default=default, metadata=limits)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How the machine is used: worker processes, inference threads in each."""
-
-    workers: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -176,21 +141,6 @@ class Settings:
         """
         given = {f: environ.get(f.name.upper(), "") for f in fields(cls)}
         return cls(**{f.name: _parse(f, raw) for f, raw in given.items() if raw})
-
-    def shape(self) -> "Shape":
-        """Give workers, and inference threads: one for each CPU unless given."""
-        cpus = available_cpus()
-        return Shape(self.web_concurrency or 2, self.inference_threads or cpus)
-
-    def cpus(self, cgroup: Path = _CGROUP) -> list[int]:
-        """Give the CPUs that threads are kept to.
-
-        None unless each has a thread, or with a quota below what there is, which is
-        of no CPU in particular.
-        """
-        cpus = sorted(os.sched_getaffinity(0))
-        all_used = self.shape().threads == len(cpus) == cpu_quota(cgroup)
-        return cpus if self.pin_cpus and all_used else []
 
     @cached_property
     def key_digests(self) -> tuple[bytes, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from server import free_port, wait_until
 
 ROOT = Path(__file__).parents[1]
-JOB = ROOT / "negation_api" / "spark.py"
+JOB = ROOT / "negation_api" / "batch" / "spark.py"
 START_SECONDS = 120
 QUICK = "--driver-java-options", "-XX:TieredStopAtLevel=1"  # compiles less
 

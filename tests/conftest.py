@@ -3,9 +3,10 @@
 import pytest
 
 from negation_api import create_app
-from negation_api.artefact import Artefact
-from negation_api.assertion import EntityTooLong, Prediction, SentenceTooLong
+from negation_api.contract.labels import Prediction
+from negation_api.model.artefact import Artefact
 from negation_api.settings import Settings
+from negation_api.text.markers import EntityTooLong, SentenceTooLong
 
 
 class KeywordClassifier:

@@ -7,7 +7,7 @@ import sys
 import time
 
 from negation_api import create_app
-from negation_api.model import load_classifier
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 
 SLOW_SECONDS = 0.2

@@ -6,7 +6,7 @@
 import time
 
 from negation_api import create_app
-from negation_api.model import load_classifier
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 
 BATCH_SECONDS = 0.2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from negation_api.artefact import (
+from negation_api.model.artefact import (
     EMBEDDED,
     Artefact,
     ModelError,

@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from negation_api.assertion import (
-    MAX_SIDE_CHARS,
-    EntityTooLong,
-    MarkerError,
-    Note,
-    Offsets,
-    Prediction,
-    Span,
-    fit_window,
-    is_marked,
-)
+from negation_api.contract.labels import Prediction
+from negation_api.text.markers import EntityTooLong, MarkerError, fit_window, is_marked
+from negation_api.text.offsets import Offsets
+from negation_api.text.sentences import MAX_SIDE_CHARS, Note
+from negation_api.text.spans import Span
 
 
 def mark(text: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from negation_api import create_app
-from negation_api.assertion import Prediction
+from negation_api.contract.labels import Prediction
 from negation_api.settings import Settings
 
 # A second where nothing else runs; the clock of the thread runs on while a neighbour
@@ -32,7 +32,7 @@ class Hurried:
 
 @pytest.fixture(scope="module")
 def app():
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     settings = Settings(inference_threads=1)
     app = create_app(settings, Hurried(load_classifier(settings)))

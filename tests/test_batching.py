@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from negation_api.batching import (
+from negation_api.inference.batching import (
     BatchFailed,
     Batcher,
     ClientGone,
@@ -18,7 +18,7 @@ from negation_api.batching import (
     Pace,
     QueueFull,
 )
-from negation_api.cores import NICENESS, Cores
+from negation_api.inference.cores import NICENESS, Cores
 from server import wait_until
 
 SHAPE = dict(threads=1, batch_tokens=64, queue_tokens=1_000, slice_tokens=200)

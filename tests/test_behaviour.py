@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from negation_api import evaluate
-from negation_api.artefact import EMBEDDED
+from negation_api.commands import evaluate
+from negation_api.model.artefact import EMBEDDED
 from negation_api.settings import Settings
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def passed():
     """For each case, whether the embedded model is right."""
     if not (EMBEDDED / "model.safetensors").exists():
         pytest.skip("no embedded model in this tree")
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     predictions = evaluate.predict(load_classifier(Settings()), CASES)
     right = [p.label == case["label"] for p, case in zip(predictions, CASES)]

@@ -16,10 +16,10 @@ import pytest
 
 from forked import Command
 from negation_api import create_app
-from negation_api.bulk import BLOCK_ENTITIES, blocks
-from negation_api.model import load_classifier
+from negation_api.batch.bulk import BLOCK_ENTITIES, blocks
+from negation_api.batch.tables import ROW_GROUP_ROWS
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
-from negation_api.tables import ROW_GROUP_ROWS
 from notes import make_notes, write_jsonl
 
 ROOT = Path(__file__).parent.parent

@@ -13,9 +13,9 @@ import pytest
 from server import Server, wait_until
 from test_serving import ask_until_all_answer
 
-from negation_api.batching import Batcher
-from negation_api.cores import Cores
-from negation_api.settings import cpu_quota
+from negation_api.inference.batching import Batcher
+from negation_api.inference.cores import Cores
+from negation_api.layout import cpu_quota
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from negation_api import __main__, doctor
+from negation_api import __main__
+from negation_api.commands import doctor
 from negation_api.settings import Settings
 from server import ROOT
 

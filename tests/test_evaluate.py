@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from negation_api import evaluate
-from negation_api.assertion import Prediction
+from negation_api.commands import evaluate
+from negation_api.contract.labels import Prediction
 
 PRESENT, ABSENT, POSSIBLE = range(3)
 

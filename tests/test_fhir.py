@@ -7,7 +7,7 @@ from pathlib import Path
 import fhirkit
 import pytest
 
-from negation_api import fhir
+from negation_api.contract import fhir
 
 # All codes of https://hl7.org/fhir/R4/valueset-condition-ver-status.html, with their
 # displays; the library checks a resource's form, not its codes.

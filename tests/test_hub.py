@@ -222,7 +222,7 @@ def fetch(tmp_path):
 
 
 def test_fetched_directory_is_complete_verified_and_traced(hub, fetch):
-    from negation_api.artefact import verify
+    from negation_api.model.artefact import verify
 
     fetched = fetch(hub.endpoint)
 
@@ -306,7 +306,7 @@ def test_fetching_again_is_harmless_and_needs_no_hub(hub, fetch):
 
 
 def test_fetching_again_repairs_a_damaged_directory(hub, fetch):
-    from negation_api.artefact import verify
+    from negation_api.model.artefact import verify
 
     directory = fetch(hub.endpoint).directory
     (directory / "config.json").write_text("{}")

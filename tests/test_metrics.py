@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
-from negation_api import metrics
-from negation_api.batching import DeadlinePassed, QueueFull
+from negation_api.http import metrics
+from negation_api.inference.batching import DeadlinePassed, QueueFull
 from server import Server, free_port, wait_until
 
 CANARY = "zebrafish"

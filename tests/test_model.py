@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from negation_api.artefact import EMBEDDED, ModelError, write_manifest
-from negation_api.assertion import EntityTooLong, SentenceTooLong
+from negation_api.model.artefact import EMBEDDED, ModelError, write_manifest
 from negation_api.settings import Settings
+from negation_api.text.markers import EntityTooLong, SentenceTooLong
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = 1e-4  # of a probability, at fp32
@@ -95,7 +95,7 @@ def pieces(classifier, vocabulary):
 
 
 def load(directory: Path, **settings):
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     load_classifier.cache_clear()  # a test may have changed the same directory
     return load_classifier(Settings(model=str(directory), **settings))
@@ -227,7 +227,7 @@ def test_a_classifier_that_is_no_bert_equals_the_reference_too(tmp_path):
 
 FORKS = """
 import os, sys, threading
-from negation_api.model import load_classifier
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 
 classifier = load_classifier(Settings(model=sys.argv[1]))
@@ -274,7 +274,7 @@ def test_frozen_tokenizer_equals_the_default_one(directory):
     """Control tokens included: freezing changes nothing at all."""
     from transformers import AutoTokenizer
 
-    from negation_api.model import freeze_tokenizer
+    from negation_api.model.classifier import freeze_tokenizer
 
     default = AutoTokenizer.from_pretrained(directory)
     texts = sentences(400, seed=3) + ["a [SEP] b", "[CLS]", "[MASK] [PAD] [UNK]", ""]
@@ -551,7 +551,7 @@ def test_nan_after_the_start_is_an_error_never_a_number(value):
     import torch
     from transformers import BertConfig, BertTokenizerFast
 
-    from negation_api.model import AssertionClassifier
+    from negation_api.model.classifier import AssertionClassifier
 
     class Spoilt:
         def __call__(self, rows):
@@ -634,7 +634,7 @@ def test_vocabulary_without_control_tokens_is_refused(directory):
 
 
 def test_hub_id_that_was_not_fetched_says_how_to(tmp_path):
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     settings = Settings(model="owner/name", models_dir=str(tmp_path))
 
@@ -646,7 +646,7 @@ def test_hub_id_that_was_not_fetched_says_how_to(tmp_path):
 
 def test_same_settings_give_the_same_classifier(published):
     """Loaded once in the master, and shared by the workers it forks."""
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     settings = Settings(model=str(published))
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from negation_api.model import load_classifier
-from negation_api.offline import Scorer
+from negation_api.model.classifier import load_classifier
+from negation_api.scoring import Scorer
 from negation_api.settings import Settings
 from notes import make_notes
 

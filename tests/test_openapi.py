@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from negation_api import openapi, problems
-from negation_api.access import NoKey
-from negation_api.batching import DeadlinePassed, QueueFull
+from negation_api.http import openapi, problems
+from negation_api.http.access import NoKey
+from negation_api.inference.batching import DeadlinePassed, QueueFull
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 

@@ -7,14 +7,14 @@ import sys
 import pytest
 import torch
 
-from negation_api.quantize import (
+from negation_api.model.quantize import (
     ZERO,
     QuantizedLinear,
     _quantize,
     move_by,
     weight_scales,
 )
-from negation_api.workspace import Workspace
+from negation_api.model.workspace import Workspace
 
 
 def layer(inputs=64, outputs=96, **kwargs) -> torch.nn.Linear:
@@ -114,7 +114,7 @@ def test_sums_of_two_products_fit_sixteen_bits(sign, inputs):
 
 
 CLASSIFY = """
-from negation_api.model import load_classifier
+from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 
 classifier = load_classifier(Settings(precision="int8"))

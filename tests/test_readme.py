@@ -101,8 +101,8 @@ def test_every_target_and_file_that_is_named_exists(paper):
     for target in commands:
         assert f"\n{target}:" in makefile
     paths = re.findall(r"(?:`| )((?:docs|training|tests|scripts)/[\w./-]*)", text)
-    paths += re.findall(r"`((?:templates|static)/[\w./-]*)`", text)
-    paths += re.findall(r"`([\w-]+\.(?:py|md|cff))`", text)
+    paths += re.findall(r"`(http/[\w./-]*)`", text)
+    paths += re.findall(r"`([\w/-]+\.(?:py|md|cff))`", text)
     assert paths
     for path in paths:
         assert (ROOT / path).exists() or (ROOT / "negation_api" / path).exists(), path
@@ -135,7 +135,7 @@ def test_the_citation_is_valid_and_of_this_version():
 
 def test_the_specimens_in_contributing_are_in_the_code():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    code = "".join(p.read_text() for p in ROOT.glob("negation_api/*.py"))
+    code = "".join(p.read_text() for p in ROOT.glob("negation_api/**/*.py"))
     code += "".join(p.read_text() for p in ROOT.glob("tests/*.py"))
     for specimen in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         assert specimen in code

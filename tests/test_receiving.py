@@ -2,7 +2,7 @@
 
 import pytest
 
-from negation_api.receiving import MAX_HEAD_BYTES, Incoming
+from negation_api.server.receiving import MAX_HEAD_BYTES, Incoming
 
 LINE = b"POST /predict HTTP/1.1\r\n"
 COMPLETE = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from server import Server, wait_until
 from test_serving import ask_until_all_answer
 
-from negation_api.seats import Seats
+from negation_api.inference.seats import Seats
 
 NUM_CONNECTIONS = 60
 MAX_DIFFERENCE = 6  # now and then a process is not scheduled in time

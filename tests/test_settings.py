@@ -5,7 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from negation_api.settings import SettingError, Settings, Shape, available_cpus
+from negation_api.layout import Layout, available_cpus, pinned_cpus
+from negation_api.settings import SettingError, Settings
 
 FIELDS = {field.name.upper(): field for field in fields(Settings)}
 NUMBERS = {name: f for name, f in FIELDS.items() if f.type in (int, float)}
@@ -205,7 +206,7 @@ def test_threads_stay_on_their_cpus_if_each_cpu_has_one(
     settings = Settings(inference_threads=HOST + more_threads, pin_cpus=pin_cpus)
 
     allowed = sorted(os.sched_getaffinity(0))
-    assert settings.cpus(directory) == (allowed if pinned else [])
+    assert pinned_cpus(settings, directory) == (allowed if pinned else [])
 
 
 def test_cpus_that_others_hold_are_not_counted(tmp_path):
@@ -221,11 +222,11 @@ def test_cpus_that_others_hold_are_not_counted(tmp_path):
 def test_workers_and_threads_can_be_given():
     settings = Settings.from_env({"WEB_CONCURRENCY": "3", "INFERENCE_THREADS": "5"})
 
-    assert settings.shape() == Shape(3, 5)
+    assert Layout.of(settings) == Layout(3, 5)
 
 
 def test_workers_and_threads_not_given_are_chosen():
-    shape = Settings().shape()
+    layout = Layout.of(Settings())
 
-    assert shape.workers >= 1
-    assert shape.threads >= 1
+    assert layout.workers >= 1
+    assert layout.threads >= 1

@@ -179,7 +179,7 @@ def spark(weights, tmp_path_factory):
 @pytest.fixture
 def job(spark):
     """The module, which needs pyspark."""
-    from negation_api import spark as job
+    from negation_api.batch import spark as job
 
     return job
 
@@ -195,8 +195,8 @@ def test_a_python_worker_loads_the_model_once_and_uses_one_thread(
     def load(settings):
         import torch
 
-        from negation_api.model import load_classifier
-        from negation_api.spark import load_model
+        from negation_api.batch.spark import load_model
+        from negation_api.model.classifier import load_classifier
 
         classifier = load_model(settings)
         misses = load_classifier.cache_info().misses

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.config import Config
 
-from negation_api.seats import Seats
+from negation_api.inference.seats import Seats
+from negation_api.server.worker import Worker
 from negation_api.settings import Settings
-from negation_api.worker import Worker
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 EXPECTING = (

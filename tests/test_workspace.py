@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from server import private_mb
 
-from negation_api.workspace import KEPT_BYTES, Workspace
+from negation_api.model.workspace import KEPT_BYTES, Workspace
 
 
 def test_a_room_is_kept_until_a_larger_one_is_wanted():

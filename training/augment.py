@@ -8,7 +8,8 @@ import re
 from dataclasses import replace
 
 from data import Row
-from negation_api.assertion import Note, Span
+from negation_api.text.sentences import Note
+from negation_api.text.spans import Span
 
 # Shares of the rows that are varied, chosen on held-out rows.
 SWAP = 0.45  # another entity in the place of the row's own

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from negation_api.evaluate import TWO_CLASSES  # noqa: E402
+from negation_api.commands.evaluate import TWO_CLASSES  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

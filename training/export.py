@@ -9,7 +9,7 @@ import torch
 
 import augment
 import data
-from negation_api.artefact import write_manifest
+from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
 REVISION = "1"

@@ -12,10 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from negation_api.assertion import MARKER, Note, Span  # noqa: E402
-from negation_api.evaluate import TWO_CLASSES  # noqa: E402
-from negation_api.model import load_classifier  # noqa: E402
+from negation_api.commands.evaluate import TWO_CLASSES  # noqa: E402
+from negation_api.model.classifier import load_classifier  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
+from negation_api.text.markers import MARKER  # noqa: E402
+from negation_api.text.sentences import Note  # noqa: E402
+from negation_api.text.spans import Span  # noqa: E402
 
 END = re.compile(r"[.!?]|\n\s*\n")
 

@@ -29,8 +29,8 @@ import augment  # noqa: E402
 import data  # noqa: E402
 import export  # noqa: E402
 import templates  # noqa: E402
-from negation_api.assertion import SentenceTooLong  # noqa: E402
-from negation_api.model import AssertionClassifier  # noqa: E402
+from negation_api.model.classifier import AssertionClassifier  # noqa: E402
+from negation_api.text.markers import SentenceTooLong  # noqa: E402
 
 BEHAVIOUR = HERE.parent / "tests" / "behaviour" / "cases.jsonl"
 

@@ -37,8 +37,8 @@ from itertools import count
 from math import ceil, inf
 from operator import attrgetter
 
-from negation_api.assertion import Prediction
-from negation_api.cores import Cores, yield_to_others
+from negation_api.contract.labels import Prediction
+from negation_api.inference.cores import Cores, yield_to_others
 
 SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
 CLIENT_CHECK_SECONDS = 0.25

@@ -14,7 +14,8 @@ from flask import Blueprint, render_template
 from markupsafe import Markup
 from marshmallow import RAISE, Schema, fields, validate
 
-from negation_api import __version__, problems, schemas
+from negation_api import __version__
+from negation_api.contract import errors, reply, request
 
 bp = Blueprint(
     "openapi", __name__, static_folder="static/docs", static_url_path="/docs/static"
@@ -83,23 +84,23 @@ EXAMPLES = {
 }
 
 
-class _Options(schemas.OptionsSchema):
+class _Options(request.OptionsSchema):
     class Meta:
         unknown = RAISE
 
 
-class SentenceRequest(_Options, schemas.SentenceSchema):
+class SentenceRequest(_Options, request.SentenceSchema):
     """Form 1: one sentence, its entity between two `[entity]` markers."""
 
 
-class Entity(schemas.EntitySchema):
+class Entity(request.EntitySchema):
     """Where an entity stands."""
 
     class Meta:
         unknown = RAISE
 
 
-class Note(schemas.NoteSchema):
+class Note(request.NoteSchema):
     """A note and its entities."""
 
     class Meta:
@@ -113,7 +114,7 @@ class NoteRequest(_Options, Note):
     """Form 2: a note and its entities."""
 
 
-class Sentence(schemas.SentenceSchema):
+class Sentence(request.SentenceSchema):
     """A sentence among several documents."""
 
     class Meta:
@@ -148,22 +149,22 @@ class Problem(Schema):
 class Reply(Schema):
     """What the replies to all forms have in common."""
 
-    model = fields.Nested(schemas.ModelSchema, required=True)
+    model = fields.Nested(reply.ModelSchema, required=True)
     time_ms = fields.Float(required=True, metadata={"description": "milliseconds"})
 
 
-class SentenceReply(Reply, schemas.SentenceReplySchema):
+class SentenceReply(Reply, reply.SentenceReplySchema):
     """The reply to form 1."""
 
 
-class NoteReply(Reply, schemas.NoteReplySchema):
+class NoteReply(Reply, reply.NoteReplySchema):
     """The reply to form 2."""
 
 
 class RefusedDocument(Schema):
     """A document that cannot be answered."""
 
-    id = schemas.Id()
+    id = request.Id()
     error = fields.Nested(Problem, required=True)
 
 
@@ -173,11 +174,11 @@ class DocumentsReply(Reply):
     documents = fields.List(fields.Raw(), required=True)
 
 
-class SentenceDocument(schemas.SentenceReplySchema):
+class SentenceDocument(reply.SentenceReplySchema):
     """The answer to a sentence among several documents."""
 
 
-class NoteDocument(schemas.NoteReplySchema):
+class NoteDocument(reply.NoteReplySchema):
     """The answer to a note among several documents."""
 
 
@@ -186,7 +187,7 @@ class Health(Schema):
 
     status = fields.String(required=True, validate=validate.Equal("ok"))
     version = fields.String(required=True)
-    model = fields.Nested(schemas.ModelSchema, required=True)
+    model = fields.Nested(reply.ModelSchema, required=True)
     labels = fields.List(fields.String(), required=True)
 
 
@@ -252,9 +253,9 @@ def _name(schema) -> str:
 
 
 def _id_types(self, field, **kwargs) -> dict:
-    if not isinstance(field, schemas.Id):
+    if not isinstance(field, request.Id):
         return {}
-    return {"type": ["string", "integer"], "maxLength": schemas.MAX_ID_CHARS}
+    return {"type": ["string", "integer"], "maxLength": request.MAX_ID_CHARS}
 
 
 def _ref(name: str) -> dict:
@@ -296,14 +297,14 @@ def _predict() -> dict:
 def _problems() -> dict:
     responses = {}
     for status, kind in PROBLEMS.items():
-        title, meaning = problems.TYPES.get(kind, (TITLES.get(status), ""))
+        title, meaning = errors.TYPES.get(kind, (TITLES.get(status), ""))
         example = {"title": title, "status": status}
         if kind:
-            example = problems.describe(status, kind)
+            example = errors.describe(status, kind)
         responses[str(status)] = {
             "description": f"{title} {meaning}".strip(),
             "content": {
-                problems.MEDIA_TYPE: {"schema": _ref("Problem"), "example": example}
+                errors.MEDIA_TYPE: {"schema": _ref("Problem"), "example": example}
             },
         }
     responses["401"]["headers"] = {
@@ -314,7 +315,7 @@ def _problems() -> dict:
     }
     responses["default"] = {
         "description": "Any other, such as 405 with its Allow; without a type.",
-        "content": {problems.MEDIA_TYPE: {"schema": _ref("Problem")}},
+        "content": {errors.MEDIA_TYPE: {"schema": _ref("Problem")}},
     }
     return responses
 
@@ -332,7 +333,7 @@ def _health() -> dict:
 
 def _metrics() -> dict:
     text = {"text/plain": {"schema": {"type": "string"}}}
-    problem = {problems.MEDIA_TYPE: {"schema": _ref("Problem")}}
+    problem = {errors.MEDIA_TYPE: {"schema": _ref("Problem")}}
     return {
         "operationId": "metrics",
         "summary": "Give the metrics of all workers, for Prometheus.",
@@ -349,8 +350,8 @@ def _metrics() -> dict:
 
 
 def _explain() -> dict:
-    kinds = {"type": "string", "enum": list(problems.TYPES)}
-    missing = {problems.MEDIA_TYPE: {"schema": _ref("Problem")}}
+    kinds = {"type": "string", "enum": list(errors.TYPES)}
+    missing = {errors.MEDIA_TYPE: {"schema": _ref("Problem")}}
     return {
         "operationId": "explain",
         "summary": "Explain a problem type.",

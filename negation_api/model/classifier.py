@@ -30,7 +30,8 @@ from transformers import AutoModelForSequenceClassification  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from negation_api.artefact import (  # noqa: E402
+from negation_api.contract.labels import LABELS, Prediction  # noqa: E402
+from negation_api.model.artefact import (  # noqa: E402
     CONFIG,
     TOKENIZERS,
     WEIGHTS,
@@ -40,19 +41,17 @@ from negation_api.artefact import (  # noqa: E402
     is_hub_id,
     verify,
 )
-from negation_api.assertion import (  # noqa: E402
+from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
+from negation_api.settings import Settings  # noqa: E402
+from negation_api.text.markers import (  # noqa: E402
     MIN_READ_CHARS,
-    Prediction,
     SentenceTooLong,
-    Span,
     fit_window,
     marked_span,
     widening,
 )
-from negation_api.bert import PackedBert, can_pack  # noqa: E402
-from negation_api.settings import Settings  # noqa: E402
+from negation_api.text.spans import Span  # noqa: E402
 
-LABELS = frozenset({"PRESENT", "ABSENT", "POSSIBLE"})
 BASE_WIDTH, BASE_BATCH_TOKENS = 768, 256  # of BERT-base; less wide, more tokens
 MAX_BATCH_TOKENS = 512
 NUM_CONTROL_TOKENS = 2  # [CLS] ... [SEP]
@@ -192,7 +191,7 @@ def _token_span(span: Span, encoding) -> Span:
 def _labels(config) -> tuple[str, ...]:
     names = [config.id2label.get(index) for index in range(len(config.id2label))]
     labels = tuple(str(name).upper() for name in names)
-    if len(labels) != len(LABELS) or set(labels) != LABELS:
+    if len(labels) != len(LABELS) or set(labels) != set(LABELS):
         raise ModelError(
             f"the model's labels are {', '.join(map(str, config.id2label.values()))};"
             f" must be exactly {', '.join(sorted(LABELS))}"

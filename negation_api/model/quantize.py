@@ -12,7 +12,7 @@ the operators that torch's own compiler uses;
 import torch
 from torch.nn import functional
 
-from negation_api.workspace import Workspace
+from negation_api.model.workspace import Workspace
 
 ZERO = 128  # the byte that stands for 0
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
@@ -21,8 +21,8 @@ _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 class QuantizedLinear:
     """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
 
-    Uses the workspace as :class:`negation_api.bert.PlainLinear` does, and may write
-    over an input that lies in "wide".
+    Uses the workspace as :class:`~negation_api.model.bert.PlainLinear` does, and may
+    write over an input that lies in "wide".
 
     :param gelu: apply GELU to what comes out.
     """

@@ -33,8 +33,8 @@ from gunicorn.http.errors import ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
-from negation_api.problems import MEDIA_TYPE, describe
-from negation_api.receiving import Incoming
+from negation_api.contract.errors import MEDIA_TYPE, describe
+from negation_api.server.receiving import Incoming
 
 RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
 MAX_INCOMING_BODIES = 64  # of the largest size, in memory before they are complete

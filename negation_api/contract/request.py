@@ -1,89 +1,23 @@
-"""What /predict takes and gives. Past here there are no raw dicts.
+"""What /predict takes. Past here there are no raw dicts.
 
 Schemas see to shape and types; :func:`load_query` sees to what needs the text or the
 limits: offsets, duplicate ids, totals. No message repeats what was sent, but for
 numbers.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
-from negation_api import fhir
-from negation_api.assertion import (
-    MARKER,
-    MAX_ENDS,
-    OFFSET_UNITS,
-    MarkerError,
-    Note,
-    Offsets,
-    Span,
-    count_ends,
-    is_marked,
-    marked_span,
-)
 from negation_api.settings import Settings
+from negation_api.text.markers import MARKER, MarkerError, is_marked, marked_span
+from negation_api.text.offsets import OFFSET_UNITS, Offsets
+from negation_api.text.sentences import MAX_ENDS, Note, count_ends
+from negation_api.text.spans import Span
 
 MAX_ID_CHARS = 256
-MAX_DEPTH = 64  # of JSON; ours is 4. What comes near Python's limit cannot be pickled
-
-
-class BadJSON(Exception):
-    """The body is no JSON; the message says where, not what stands there.
-
-    Not a ValueError: Flask makes those a 400 of its own.
-    """
-
-
-class StrictJSON(DefaultJSONProvider):
-    """JSON by the RFC: UTF-8, no NaN, and a nesting that can be read."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **kwargs):
-        return load_json(s)
-
-
-def load_json(s: str | bytes):
-    """Read JSON by the RFC, for the service and for files alike.
-
-    :raises BadJSON: for anything else.
-    """
-    try:
-        text = s.decode() if isinstance(s, bytes) else s
-        value = json.loads(text, parse_constant=_refuse_constant)
-        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
-            raise BadJSON("Nested too deeply.")
-        return value
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadJSON(f"Not JSON at {place}.") from None
-    except UnicodeDecodeError as error:
-        raise BadJSON(f"Not UTF-8 at byte {error.start}.") from None
-    except RecursionError:
-        raise BadJSON("Nested too deeply.") from None
-    except ValueError:
-        raise BadJSON("A number is too long.") from None
-
-
-def _is_deep(value) -> bool:
-    """Tell whether there are more than ``MAX_DEPTH`` arrays and objects in another."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        nested = [each for each in level if isinstance(each, (list, dict))]
-        level = [v for n in nested for v in (n.values() if isinstance(n, dict) else n)]
-    return bool(nested)
-
-
-def _refuse_constant(name: str):
-    raise BadJSON(f"{name} is not JSON.")
-
-
-# --- what goes in -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -337,14 +271,14 @@ def _documents(raw: list, unit: str, settings: Settings):
             seen.add(document.id)
             yield document
         except ValidationError as error:
-            yield Refused(_id(item), error.normalized_messages())
+            yield Refused(id_of(item), error.normalized_messages())
 
 
-def _id(raw) -> str | int | None:
-    """Give the id of a refused document, if that much of it is valid."""
+def id_of(raw) -> str | int | None:
+    """Give the id of what is refused, if that much of it is valid."""
     try:
         return Id().deserialize(raw["id"])
-    except (ValidationError, TypeError, KeyError):
+    except (ValidationError, TypeError, KeyError, IndexError):
         return None
 
 
@@ -412,125 +346,3 @@ def _check_entity_chars(given: int, settings: Settings, field: str) -> None:
     if given > allowed:
         message = f"At most {allowed} characters in an entity; given {given}."
         raise ValidationError({field: [message]})
-
-
-# --- what comes out -----------------------------------------------------------
-
-
-def dump_model(classifier) -> dict:
-    """Say which artefact answers: the ``model`` of every reply."""
-    artefact = classifier.artefact
-    return {
-        "name": artefact.name,
-        "revision": artefact.revision,
-        "sha256": artefact.sha256,
-        "precision": classifier.precision,
-    }
-
-
-class ModelSchema(Schema):
-    """The artefact that gave the answer."""
-
-    name = fields.String()
-    revision = fields.String(allow_none=True, metadata={"description": "commit"})
-    sha256 = fields.String(metadata={"description": "of the weights, hexadecimal"})
-    precision = fields.String()
-
-
-class ScoresSchema(Schema):
-    """The probability of each label, 0 to 1; they add up to 1."""
-
-    PRESENT = fields.Float()
-    ABSENT = fields.Float()
-    POSSIBLE = fields.Float()
-
-
-class CodingSchema(Schema):
-    """A FHIR R4 Coding."""
-
-    system = fields.String()
-    code = fields.String()
-    display = fields.String()
-
-
-class CodeableConceptSchema(Schema):
-    """A FHIR R4 CodeableConcept with one coding."""
-
-    coding = fields.List(fields.Nested(CodingSchema))
-
-
-class FHIRSchema(Schema):
-    """With `fhir`: the member of a FHIR R4 Condition that says the same."""
-
-    verificationStatus = fields.Nested(CodeableConceptSchema)
-
-
-class StatusSchema(Schema):
-    """The assertion status of one entity."""
-
-    id = Id()
-    label = fields.String(validate=validate.OneOf(["PRESENT", "ABSENT", "POSSIBLE"]))
-    score = fields.Float(metadata={"description": "the probability of the label"})
-    scores = fields.Nested(ScoresSchema)
-    context = fields.String(
-        metadata={"description": "with `explain`: the sentence the model was fed"}
-    )
-    fhir = fields.Nested(FHIRSchema)
-
-
-class PredictionSchema(StatusSchema):
-    """The assertion status of one entity of a note."""
-
-    start = fields.Integer()
-    end = fields.Integer()
-
-
-class SentenceReplySchema(StatusSchema):
-    """The reply to form 1."""
-
-    marked = fields.Boolean()
-
-
-class NoteReplySchema(Schema):
-    """The reply to form 2."""
-
-    id = Id()
-    predictions = fields.List(fields.Nested(PredictionSchema))
-
-
-def dump_document(query: Query, document: Document, predictions: Sequence) -> dict:
-    """Build the reply to one document from its rows' predictions, in order."""
-    named = {} if document.id is None else {"id": document.id}
-    statuses = [_status(prediction, query.fhir) for prediction in predictions]
-    if query.explain:
-        for status, sentence in zip(statuses, document.sentences, strict=True):
-            status["context"] = sentence
-    if document.entities is None:
-        return {**named, **statuses[0], "marked": document.marked}
-    rows = zip(document.entities, statuses, strict=True)
-    return {
-        **named,
-        "predictions": [_place(entity) | status for entity, status in rows],
-    }
-
-
-def dump_refused(document: Refused, problem: dict) -> dict:
-    """Build the reply to a document that is refused."""
-    named = {} if document.id is None else {"id": document.id}
-    return {**named, "error": problem}
-
-
-def _place(entity: Entity) -> dict:
-    named = {} if entity.id is None else {"id": entity.id}
-    return {**named, "start": entity.start, "end": entity.end}
-
-
-def _status(prediction, with_fhir: bool) -> dict:
-    status = {
-        "label": prediction.label,
-        "score": prediction.score,
-        "scores": prediction.scores,
-    }
-    if with_fhir:
-        status["fhir"] = fhir.verification_status(prediction.label)
-    return status

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from negation_api.artefact import ModelError
-from negation_api.assertion import EntityTooLong, Note, SentenceTooLong, Span
+from negation_api.contract.labels import LABELS
+from negation_api.model.artefact import ModelError
+from negation_api.text.markers import EntityTooLong, SentenceTooLong
+from negation_api.text.sentences import Note
+from negation_api.text.spans import Span
 
-LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
 TWO_CLASSES = {"NEGATED": "ABSENT", "AFFIRMED": "PRESENT"}
 BATCH_TOKENS = 1024  # padded tokens of a batch
 NUM_BINS = 10
@@ -362,7 +364,9 @@ def main(args: argparse.Namespace, settings) -> int:
 
 
 def _run(args: argparse.Namespace, settings) -> int:
-    from negation_api.model import load_classifier  # torch, seconds: after the file
+    from negation_api.model.classifier import (
+        load_classifier,
+    )  # torch, seconds: after the file
 
     rows = read_rows(args.file)
     classifier = load_classifier(settings)

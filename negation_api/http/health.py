@@ -7,7 +7,7 @@ never listens. Answers from facts alone; the model is not run.
 from flask import Blueprint, current_app
 
 from negation_api import __version__
-from negation_api.schemas import dump_model
+from negation_api.contract.reply import dump_model
 
 bp = Blueprint("health", __name__)
 

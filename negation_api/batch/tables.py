@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from marshmallow import ValidationError
 
-from negation_api.offline import ENTITY_FIELDS, Answered, note_of_entity
-from negation_api.schemas import BadJSON, dump_model, load_json
+from negation_api.contract.json import BadJSON, load_json
+from negation_api.contract.labels import LABELS
+from negation_api.contract.reply import dump_model
+from negation_api.scoring import ENTITY_FIELDS, Answered, note_of_entity
 
 FORMATS = ("jsonl", "csv", "parquet")
 NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
@@ -300,14 +302,13 @@ def _dump_csv(rows: list[dict], flat: bool) -> bytes:
 
 def _parquet_schema(flat: bool):
     pa = import_pyarrow()
-    labels = ("PRESENT", "ABSENT", "POSSIBLE")
     score = [("label", pa.string()), ("score", pa.float64())]
     if flat:
         ids = [("id", pa.string()), ("entity_id", pa.string())]
         place = [("start", pa.int64()), ("end", pa.int64())]
-        scores = [(label, pa.float64()) for label in labels]
+        scores = [(label, pa.float64()) for label in LABELS]
         return pa.schema([("line", pa.int64()), *ids, *place, *score, *scores])
-    scores = ("scores", pa.struct([(label, pa.float64()) for label in labels]))
+    scores = ("scores", pa.struct([(label, pa.float64()) for label in LABELS]))
     place = [("id", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
     predictions = pa.list_(pa.struct([*place, *score, scores]))
     first = [("line", pa.int64()), ("id", pa.string()), ("marked", pa.bool_())]

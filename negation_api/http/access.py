@@ -12,7 +12,7 @@ import hmac
 from flask import Flask, current_app, request
 from werkzeug.exceptions import NotFound, Unauthorized
 
-from negation_api.metrics import is_on_own_port
+from negation_api.http.metrics import is_on_own_port
 
 GUARDED = frozenset({"predict.predict", "metrics.metrics"})  # endpoints
 ON_METRICS_PORT = frozenset({"metrics.metrics", "health.health"})

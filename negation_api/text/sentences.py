@@ -14,23 +14,14 @@ breaks that end something (headings, list items), so :class:`Note` looks at both
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate
 
-MARKER = "[entity]"
+from negation_api.text.markers import MARKER, plain
+from negation_api.text.spans import Span
 
 # Characters of one sentence that may stand on either side of the entity. 512
 # tokens of clinical text are about 2,300 characters; the bound keeps a note
 # without any sentence end linear in the number of its entities.
 MAX_SIDE_CHARS = 2_000
-
-# Characters of a sentence that is given as such: so many are read on either side of
-# its markers, at first and at most. No text has so few as 512 tokens in the latter.
-MIN_READ_CHARS = 640
-MAX_READ_CHARS = 128 * MIN_READ_CHARS
-
-MAX_WORD_CHARS = 100  # WordPiece knows no longer word
 
 # Line breaks, stops and colons of one request's notes, each a place where a sentence
 # may end: cutting takes 5 to 10 microseconds at each. 300 full pages have some 75,000.
@@ -39,130 +30,6 @@ MAX_ENDS = 100_000
 # What is said before a list ("Patient denies the following:") belongs to every
 # item of it, unless it is a paragraph of its own.
 MAX_LEAD_CHARS = 200
-
-_ANY_MARKER = re.compile(re.escape(MARKER), re.IGNORECASE)
-_ROUND = str.maketrans("[]", "()")
-# WordPiece reads "[ entity ]" and "[entity]" as the same three pieces.
-_LOOKALIKE = re.compile(r"\[\s{0,8}(entity)\s{0,8}\]", re.IGNORECASE)
-
-
-class MarkerError(ValueError):
-    """A sentence holds a number of markers other than none or two, or none between."""
-
-
-class EntityTooLong(ValueError):
-    """An entity does not fit what the model can read, even without context."""
-
-
-class SentenceTooLong(ValueError):
-    """An unmarked sentence is longer than what the model can read."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """``[start, end)`` in Unicode code points."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The assertion status of one entity.
-
-    :ivar scores: label -> probability in 0..1, every label of the model, sum 1.
-    """
-
-    scores: dict[str, float]
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return max(self.scores, key=self.scores.__getitem__)
-
-    @property
-    def score(self) -> float:
-        """The probability of :attr:`label`."""
-        return self.scores[self.label]
-
-
-# --- markers ------------------------------------------------------------------
-
-
-def is_marked(sentence: str) -> bool:
-    """Tell whether *sentence* carries its own two markers (in any case).
-
-    :raises MarkerError: one marker, three or more, or nothing between the two.
-    """
-    markers = list(_ANY_MARKER.finditer(sentence))
-    if not markers:
-        return False
-    if len(markers) != 2:
-        raise MarkerError(
-            f"Must hold exactly 2 {MARKER} markers or none; given {len(markers)}."
-        )
-    if not sentence[markers[0].end() : markers[1].start()].strip():
-        raise MarkerError(f"Must have an entity between the two {MARKER} markers.")
-    return True
-
-
-def marked_span(sentence: str) -> Span:
-    """Give the span of a marked sentence's entity with both its markers.
-
-    >>> marked_span("denies [entity] fever [entity].")
-    Span(start=7, end=30)
-    """
-    first, last = _ANY_MARKER.finditer(sentence)
-    return Span(first.start(), last.end())
-
-
-def widening(sentence: str, entity: Span) -> Iterator[Span]:
-    """Give ever wider spans of *sentence* round *entity*, ending with words.
-
-    So that what is far from the entity need not be read, and costs nothing.
-
-    >>> list(widening("no cough", Span(3, 8)))
-    [Span(start=0, end=8)]
-    """
-    side, whole, part = MIN_READ_CHARS, Span(0, len(sentence)), None
-    while part != whole and side <= MAX_READ_CHARS:
-        start = max(0, entity.start - side)
-        end = min(whole.end, entity.end + side)
-        if start > 0:
-            space = sentence.find(" ", start, start + MAX_WORD_CHARS)
-            start = start if space < 0 else space
-        if end < whole.end:
-            space = sentence.rfind(" ", end - MAX_WORD_CHARS, end)
-            end = end if space < 0 else space
-        part = Span(start, end)
-        yield part
-        side *= 2
-
-
-def fit_window(num_tokens: int, entity: Span, limit: int) -> Span:
-    """Choose the *limit* tokens round the entity that the model shall read.
-
-    All of these are counted in tokens. What is left beside the entity goes to
-    both sides alike; what one side does not need, the other takes.
-
-    >>> fit_window(1000, Span(500, 510), 100)
-    Span(start=455, end=555)
-    >>> fit_window(1000, Span(0, 10), 100)
-    Span(start=0, end=100)
-
-    :raises EntityTooLong: when the entity alone has more than *limit* tokens.
-    """
-    size = entity.end - entity.start
-    if size > limit:
-        raise EntityTooLong(
-            f"The entity has {size} tokens with its markers; at most {limit} fit."
-        )
-    start = max(0, entity.start - (limit - size) // 2)
-    end = min(num_tokens, start + limit)
-    return Span(max(0, end - limit), end)
-
-
-# --- sentences ----------------------------------------------------------------
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 _ABBREVIATIONS = frozenset(
@@ -267,14 +134,14 @@ class Note:
         if end < sentence.end:
             after = after.rpartition(" ")[0] or after
         lead = self._lead(entity)
-        marked = f"{MARKER} {_plain(text[entity.start : entity.end])} {MARKER}"
-        return _fold(f"{lead} {_plain(before)}{marked}{_plain(after)}")
+        marked = f"{MARKER} {plain(text[entity.start : entity.end])} {MARKER}"
+        return _fold(f"{lead} {plain(before)}{marked}{plain(after)}")
 
     def _lead(self, entity: Span) -> str:
         span = self._leads[bisect_right(self._starts, entity.start) - 1]
         if span is None or span.end > entity.start:
             return ""
-        return _plain(self.text[span.start : span.end])
+        return plain(self.text[span.start : span.end])
 
     def _cut(self) -> None:
         lead, line_start = None, 0
@@ -364,58 +231,6 @@ def _is_blank(breaks: str) -> bool:
     return sum(c in _NEWLINE for c in breaks.replace("\r\n", "\n")) > 1
 
 
-def _plain(piece: str) -> str:
-    """Take the brackets off a literal ``[entity]``, so that only ours mark.
-
-    >>> _plain("[entity] or [[ Entity ]]")
-    'entity or (Entity)'
-    """
-    if "]" not in piece:
-        return piece
-    piece = _LOOKALIKE.sub(r"\1", piece)
-    # Brackets in brackets: taking off pair by pair would take as many rounds.
-    return piece.translate(_ROUND) if _LOOKALIKE.search(piece) else piece
-
-
 def _fold(piece: str) -> str:
     """Make every run of white space, line breaks included, one space."""
     return " ".join(piece.split())
-
-
-# --- offsets ------------------------------------------------------------------
-
-OFFSET_UNITS = ("codepoint", "utf16", "utf8")
-
-
-class Offsets:
-    """Offsets into *text* in *unit*, to and from code points.
-
-    ``utf16`` counts 16-bit code units (JavaScript, Java, C#), ``utf8`` bytes (Go,
-    Rust). Made once for a text: linear; each offset after that: a binary search.
-    """
-
-    def __init__(self, text: str, unit: str):
-        self.length = len(text)  # of the text, in units
-        self._starts = None  # unit offset of each code point; None: they are equal
-        if unit == "utf16" and text and max(text) > "\uffff":
-            self._starts = _starts(1 + (c > "\uffff") for c in text)
-        elif unit == "utf8" and not text.isascii():
-            self._starts = _starts(
-                1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text
-            )
-        if self._starts:
-            self.length = self._starts[-1]
-
-    def to_code_points(self, offset: int) -> int | None:
-        """Give the code point at *offset*, or None inside a character.
-
-        *offset* is in 0..length.
-        """
-        if self._starts is None:
-            return offset
-        index = bisect_left(self._starts, offset)
-        return index if self._starts[index] == offset else None
-
-
-def _starts(widths) -> list[int]:
-    return list(accumulate(widths, initial=0))

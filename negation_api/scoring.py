@@ -1,31 +1,107 @@
-"""Bodies in, replies out, without HTTP: what the command line and Spark share.
+"""Bodies in, replies out, without HTTP: what requests, files and Spark share.
 
-A body is what one ``POST /predict`` takes (form 1 or 2), is validated by the same
-schemas and answered from the same rows of token ids. What differs is only how rows
-become batches: whole windows are there at once, so they are sorted by length.
+A request has its rows made here, classified by the batcher, and its reply made here.
+Files have many bodies at once (form 1 or 2 of what ``POST /predict`` takes), so
+:class:`Scorer` sorts the rows of a window by length itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from marshmallow import ValidationError
 
-from negation_api.assertion import Prediction
-from negation_api.predict import encode_sentences
-from negation_api.problems import pointers
-from negation_api.schemas import (
-    BadJSON,
-    Document,
-    Id,
-    Query,
-    dump_document,
-    load_json,
-    load_query,
-)
+from negation_api.contract.errors import invalid, pointers
+from negation_api.contract.json import BadJSON, load_json
+from negation_api.contract.labels import Prediction
+from negation_api.contract.reply import dump_document, dump_refused
+from negation_api.contract.request import Document, Query, Refused, id_of, load_query
 from negation_api.settings import Settings
+from negation_api.text.markers import MAX_READ_CHARS, EntityTooLong, SentenceTooLong
 
 FORMS = "sentence, text"
 ENTITY_FIELDS = {"start": "start", "end": "end", "entity_id": "id"}
+# Clinical text has some 4.5; rows of it that are cut to the model's length, twice that.
+MAX_CHARS_PER_TOKEN = 12
+
+
+# --- one request -------------------------------------------------------------
+
+
+def encode(
+    query: Query, classifier, max_tokens: int, lap: Callable[[str], None]
+) -> list[list[list[int]]]:
+    """Make the rows of each document; one that is or becomes refused has none.
+
+    :param lap: called with a stage's name when it is done.
+    :raises ValidationError: when the whole request has more than *max_tokens*, or so
+        many characters that reading them all would take long.
+    """
+    rows, num_tokens, num_chars = [], 0, 0
+    for index, document in enumerate(query.documents):
+        rows.append([])
+        if isinstance(document, Refused):
+            continue
+        sentences = document.sentences
+        num_chars += sum(min(len(each), MAX_READ_CHARS) for each in sentences)
+        _check_chars(query.form, MAX_CHARS_PER_TOKEN * max_tokens, num_chars)
+        lap("context")
+        try:
+            for row in encode_sentences(document, sentences, classifier):
+                rows[-1].append(row)
+                num_tokens += len(row)
+                if num_tokens > max_tokens:
+                    _refuse_tokens(query.form, max_tokens, num_tokens)
+        except TooLong as error:
+            if query.form != "documents":
+                raise
+            query.documents[index] = Refused(document.id, error.messages)
+            rows[-1] = []
+        lap("tokenize")
+    return rows
+
+
+def _check_chars(form: str, allowed: int, given: int) -> None:
+    if given > allowed:
+        what = "characters in all sentences that the entities stand in"
+        raise ValidationError({form: [f"At most {allowed} {what}; given {given}."]})
+
+
+class TooLong(ValidationError):
+    """One document holds an entity or a sentence that does not fit the model."""
+
+
+def encode_sentences(document: Document, sentences, classifier) -> Iterator[list[int]]:
+    """Give the token ids of each of *sentences*, which are *document*'s.
+
+    :raises TooLong: with the place in the document.
+    """
+    for index, sentence in enumerate(sentences):
+        try:
+            yield classifier.encode(sentence, document.marked)
+        except (EntityTooLong, SentenceTooLong) as error:
+            if document.entities is None:
+                raise TooLong({"sentence": [str(error)]}) from None
+            raise TooLong({"entities": {index: {"end": [str(error)]}}}) from None
+
+
+def _refuse_tokens(form: str, allowed: int, given: int) -> None:
+    message = f"At most {allowed} tokens in a request; given {given} or more."
+    raise ValidationError({form: [message]})
+
+
+def dump(query: Query, rows, predictions) -> dict:
+    """Build the reply, less what all forms have in common."""
+    documents = []
+    for document, encoded in zip(query.documents, rows, strict=True):
+        if isinstance(document, Refused):
+            documents.append(dump_refused(document, invalid(document.messages)))
+        else:
+            own = [next(predictions) for _ in encoded]
+            documents.append(dump_document(query, document, own))
+    return {"documents": documents} if query.form == "documents" else documents[0]
+
+
+# --- many bodies -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -107,7 +183,7 @@ class Scorer:
         except Exception as error:  # ours; the other rows are not to pay for it
             name = type(error).__name__
             errors = [{"pointer": "#", "detail": f"Cannot be read ({name})."}]
-        return Rejected(_id_of(body), errors), None
+        return Rejected(id_of(body), errors), None
 
     def _read(self, body):
         if isinstance(body, Exception):
@@ -159,10 +235,3 @@ def note_of_entity(row: dict) -> dict:
     body = {key: value for key, value in row.items() if key not in ENTITY_FIELDS}
     entity = {new: row[old] for old, new in ENTITY_FIELDS.items() if old in row}
     return {**body, "entities": [entity]}
-
-
-def _id_of(body) -> str | int | None:
-    try:
-        return Id().deserialize(body["id"])
-    except (ValidationError, TypeError, KeyError, IndexError):
-        return None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from negation_api.layout import Layout
 from negation_api.settings import Settings
 
 GUNICORN = "gunicorn.conf.py"
@@ -135,8 +136,7 @@ def examine(root: Path, settings: Settings) -> Iterator[str]:
     facts |= _docker_facts(root / DOCKERFILE)
     facts["REQUEST_TIMEOUT"] = settings.request_timeout
     facts["start-up"] = STARTUP_SECONDS
-    shape = settings.shape()
-    facts["memory needed"] = _memory(settings, shape.workers)
+    facts["memory needed"] = _memory(settings, Layout.of(settings).workers)
     for rule in RULES:
         yield from _apply(rule, facts)
     if "task vCPU" in facts:

@@ -2,12 +2,12 @@
 
 In Python, on a DataFrame::
 
-    from negation_api.spark import predict
+    from negation_api.batch.spark import predict
     answers = predict(frame, Settings(model="./weights"))
 
 As a job, from Parquet files or a table to Parquet::
 
-    spark-submit --archives weights.zip#weights negation_api/spark.py \\
+    spark-submit --archives weights.zip#weights negation_api/batch/spark.py \\
         --input notes/ --output answers/ --model ./weights
 
 Each Python worker loads the model once and keeps it. Rows come as Arrow batches
@@ -33,20 +33,20 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.functions import col
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     # spark-submit runs this file from wherever it was put, and its neighbours are not
     # to stand in for packages of their names.
     sys.path[0] = str(PACKAGE.parent)
 
 from negation_api import __version__  # noqa: E402
-from negation_api.offline import Answered, Scorer  # noqa: E402
-from negation_api.schemas import dump_model  # noqa: E402
+from negation_api.batch.tables import rows_of  # noqa: E402
+from negation_api.contract.labels import LABELS  # noqa: E402
+from negation_api.contract.reply import dump_model  # noqa: E402
+from negation_api.scoring import Answered, Scorer  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
-from negation_api.tables import rows_of  # noqa: E402
 
 COLUMNS = ("id", "text", "entities")
-LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
 WINDOW_ROWS = 128  # sorted by length together
 BATCH_ROWS = 1024  # what Spark hands to a Python worker at a time; bounds memory
 TASK_ROWS = 2_000  # some minutes of BERT-base; computed again when its executor dies
@@ -67,7 +67,7 @@ SCHEMA = f"""
 def load_model(settings: Settings):
     """Load the classifier, once for the life of a Python worker."""
     # Imported late because only executors need torch.
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     # What --archives brings lies in the working directory of an executor, but not in
     # that of local[N].
@@ -298,8 +298,8 @@ def _session() -> Iterator[SparkSession]:
 def _zip_package(directory: str) -> str:
     path = Path(directory) / "negation_api.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for module in sorted(PACKAGE.glob("*.py")):
-            file.write(module, f"{PACKAGE.name}/{module.name}")
+        for module in sorted(PACKAGE.rglob("*.py")):
+            file.write(module, module.relative_to(PACKAGE.parent))
     return str(path)
 
 
@@ -354,6 +354,6 @@ def main(argv: list[str], load=load_model) -> int:
 
 if __name__ == "__main__":
     # By its own name, so that executors find its functions in the package.
-    from negation_api import spark
+    from negation_api.batch import spark
 
     sys.exit(spark.main(sys.argv[1:]))

@@ -26,8 +26,8 @@ from itertools import accumulate, chain
 import torch
 from torch.nn import functional
 
-from negation_api.quantize import QuantizedLinear, round_up
-from negation_api.workspace import Workspace
+from negation_api.model.quantize import QuantizedLinear, round_up
+from negation_api.model.workspace import Workspace
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
 

@@ -27,7 +27,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils import logging as hub_logging
 
-from negation_api.artefact import (
+from negation_api.model.artefact import (
     CONFIG,
     TOKENIZERS,
     WEIGHTS,
@@ -123,7 +123,7 @@ def _download(model: str, revision: str, directory: Path) -> Path:
         _check(Path(path), file, model)
     shutil.rmtree(directory / ".cache")  # huggingface_hub's notes on what it brought
     # Takes seconds to import: torch. What can go wrong before should not wait for it.
-    from negation_api.model import freeze_tokenizer
+    from negation_api.model.classifier import freeze_tokenizer
 
     freeze_tokenizer(directory)
     return directory

@@ -41,10 +41,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from negation_api import __version__
-from negation_api.offline import Answered, Scorer
-from negation_api.schemas import dump_model
-from negation_api.settings import Settings, available_cpus
-from negation_api.tables import (
+from negation_api.batch.tables import (
     FORMATS,
     InputError,
     Sink,
@@ -53,6 +50,10 @@ from negation_api.tables import (
     format_of,
     read,
 )
+from negation_api.contract.reply import dump_model
+from negation_api.layout import available_cpus
+from negation_api.scoring import Answered, Scorer
+from negation_api.settings import Settings
 
 DONE, NOT_DONE, CANNOT, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
 # What is sorted by length together, and what a worker has to do again after a kill:
@@ -136,7 +137,7 @@ class Job:
 def load_model(settings: Settings):
     """Load the classifier."""
     # Imported late because --help need not wait for torch.
-    from negation_api.model import load_classifier
+    from negation_api.model.classifier import load_classifier
 
     return load_classifier(settings)
 

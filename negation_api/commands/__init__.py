@@ -1,0 +1,1 @@
+"""Commands of ``python -m negation_api`` that belong to no other layer."""

@@ -1,0 +1,1 @@
+"""What a request may hold and a reply holds: JSON both ways, without a web server."""

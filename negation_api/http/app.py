@@ -1,0 +1,79 @@
+"""The application factory: which parts there are, and what each is given."""
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from negation_api.contract.json import load_json
+from negation_api.http import access, health, metrics, openapi, playground, predict
+from negation_api.http import problems, telemetry
+from negation_api.inference.batching import Batcher
+from negation_api.inference.cores import Cores, give_memory_back
+from negation_api.inference.seats import Seats
+from negation_api.layout import Layout, available_cpus, pinned_cpus
+from negation_api.settings import Settings
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON as the files have it too."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs):
+        return load_json(s)
+
+
+class Lifecycle:
+    """Whether this worker is about to stop.
+
+    :ivar draining: set when the worker was told to go; read by ``/health``.
+    """
+
+    draining = False
+
+
+def create_app(settings: Settings, classifier) -> Flask:
+    """Build the WSGI application.
+
+    The batcher's threads are not started: see ``start`` in ``gunicorn.conf.py``.
+
+    :param settings: limits and times.
+    :param classifier: has ``labels``, ``artefact``, ``precision``, ``batch_tokens``,
+        ``encode(sentence, marked) -> ids`` and ``classify(rows) -> predictions``.
+        Passed in, so that tests need no weights.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json = StrictJSON(app)
+    app.extensions["settings"] = settings
+    app.extensions["classifier"] = classifier
+    app.extensions["lifecycle"] = Lifecycle()
+    layout = Layout.of(settings)
+    app.extensions["seats"] = Seats(layout.workers)
+    num_cores = max(layout.threads, available_cpus())
+    cores = Cores(num_cores, layout.workers, pinned_cpus(settings))
+    app.extensions["cores"] = cores
+    app.extensions["batcher"] = Batcher(
+        classifier,
+        threads=layout.threads,
+        cores=cores,
+        batch_tokens=settings.batch_tokens or classifier.batch_tokens,
+        queue_tokens=settings.queue_tokens,
+        slice_tokens=settings.slice_tokens,
+        batch_timeout=settings.batch_timeout,
+        max_requests=settings.max_active_requests,
+        observe=metrics.observe_batch,
+        rest=give_memory_back,
+    )
+    if settings.otlp_endpoint:
+        from negation_api.http import tracing  # needs packages that nothing else does
+
+        tracing.init_app(app)
+    telemetry.init_app(app)
+    metrics.init_app(app)
+    access.init_app(app)
+    problems.init_app(app)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(predict.bp)
+    app.register_blueprint(openapi.bp)
+    playground.init_app(app)
+    return app

@@ -1,0 +1,1 @@
+"""One worker's queue, its threads, and the cores and connections that workers share."""

@@ -1,0 +1,1 @@
+"""The model: its files, where they come from, how they are computed. The only torch."""

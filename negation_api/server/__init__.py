@@ -1,0 +1,1 @@
+"""Gunicorn's worker: how requests are received and connections closed."""

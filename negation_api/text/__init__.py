@@ -1,0 +1,1 @@
+"""Pure text: where entities stand, where sentences end, what the model reads."""
