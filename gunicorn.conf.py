@@ -53,22 +53,26 @@ def when_ready(server):
 
 def pre_fork(server, worker):
     """Give the worker a seat among those that live."""
-    seats = server.app.wsgi().extensions["seats"]
+    from negation_api.http.service import service_of
+
+    seats = service_of(server.app.wsgi()).seats
     worker.seat = seats.choose([each.seat for each in server.WORKERS.values()])
 
 
 def post_worker_init(worker):
     """Start the threads that a fork would have lost."""
     from negation_api.http import metrics
+    from negation_api.http.service import service_of
 
-    worker.wsgi.extensions["cores"].keep_to_own(worker.seat)
-    worker.wsgi.extensions["classifier"].after_fork()
-    worker.wsgi.extensions["batcher"].start(worker.seat)
-    worker.seats = worker.wsgi.extensions["seats"]
+    service = service_of(worker.wsgi)
+    service.cores.keep_to_own(worker.seat)
+    service.classifier.after_fork()
+    service.batcher.start(worker.seat)
+    worker.seats = service.seats
     worker.seats.note(worker.seat, 0)
-    metrics.watch(worker.wsgi.extensions["batcher"])
-    worker.lifecycle = worker.wsgi.extensions["lifecycle"]
-    worker.tracing = worker.wsgi.extensions.get("tracing")
+    metrics.watch(service.batcher)
+    worker.lifecycle = service
+    worker.tracing = service.tracing
     if worker.tracing:
         worker.tracing.start()
 
@@ -82,8 +86,9 @@ def worker_exit(server, worker):
 def child_exit(server, worker):
     """Keep the counts of a worker that ended; let nobody wait for it."""
     from negation_api.http import metrics
+    from negation_api.http.service import service_of
 
-    server.app.wsgi().extensions["seats"].leave(worker.seat)
+    service_of(server.app.wsgi()).seats.leave(worker.seat)
     try:
         metrics.bury(worker.pid)
     except Exception as error:  # would end the master

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from negation_api.batch import bulk  # noqa: E402
-from negation_api.contract.labels import Prediction  # noqa: E402
+from negation_api.contract.labels import LABELS, Prediction  # noqa: E402
 from negation_api.model.artefact import Artefact  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
@@ -23,7 +23,7 @@ from negation_api.settings import Settings  # noqa: E402
 class Stub:
     """Draws its answers from the words it is given; the same for the same."""
 
-    labels = ("PRESENT", "ABSENT", "POSSIBLE")
+    labels = LABELS
     precision = "fp32"
     artefact = Artefact("stub", None, "0" * 64)
     max_tokens = 512

@@ -8,18 +8,21 @@ Files have many bodies at once (form 1 or 2 of what ``POST /predict`` takes), so
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from marshmallow import ValidationError
-
-from negation_api.contract.errors import invalid, pointers
+from negation_api.contract.errors import Invalid
 from negation_api.contract.json import BadJSON, load_json
 from negation_api.contract.labels import Prediction
 from negation_api.contract.reply import dump_document, dump_refused
-from negation_api.contract.request import Document, Query, Refused, id_of, load_query
+from negation_api.contract.request import (
+    DOCUMENTS,
+    Document,
+    Query,
+    Refused,
+    id_of,
+    load_query,
+)
 from negation_api.settings import Settings
 from negation_api.text.markers import MAX_READ_CHARS, EntityTooLong, SentenceTooLong
 
-FORMS = "sentence, text"
-ENTITY_FIELDS = {"start": "start", "end": "end", "entity_id": "id"}
 # Clinical text has some 4.5; rows of it that are cut to the model's length, twice that.
 MAX_CHARS_PER_TOKEN = 12
 
@@ -33,7 +36,7 @@ def encode(
     """Make the rows of each document; one that is or becomes refused has none.
 
     :param lap: called with a stage's name when it is done.
-    :raises ValidationError: when the whole request has more than *max_tokens*, or so
+    :raises Invalid: when the whole request has more than *max_tokens*, or so
         many characters that reading them all would take long.
     """
     rows, num_tokens, num_chars = [], 0, 0
@@ -54,7 +57,7 @@ def encode(
         except TooLong as error:
             if query.form != "documents":
                 raise
-            query.documents[index] = Refused(document.id, error.messages)
+            query.documents[index] = Refused(document.id, error)
             rows[-1] = []
         lap("tokenize")
     return rows
@@ -63,10 +66,10 @@ def encode(
 def _check_chars(form: str, allowed: int, given: int) -> None:
     if given > allowed:
         what = "characters in all sentences that the entities stand in"
-        raise ValidationError({form: [f"At most {allowed} {what}; given {given}."]})
+        raise Invalid.at(f"At most {allowed} {what}; given {given}.", form)
 
 
-class TooLong(ValidationError):
+class TooLong(Invalid):
     """One document holds an entity or a sentence that does not fit the model."""
 
 
@@ -80,13 +83,13 @@ def encode_sentences(document: Document, sentences, classifier) -> Iterator[list
             yield classifier.encode(sentence, document.marked)
         except (EntityTooLong, SentenceTooLong) as error:
             if document.entities is None:
-                raise TooLong({"sentence": [str(error)]}) from None
-            raise TooLong({"entities": {index: {"end": [str(error)]}}}) from None
+                raise TooLong.at(str(error), "sentence") from None
+            raise TooLong.at(str(error), "entities", index, "end") from None
 
 
 def _refuse_tokens(form: str, allowed: int, given: int) -> None:
     message = f"At most {allowed} tokens in a request; given {given} or more."
-    raise ValidationError({form: [message]})
+    raise Invalid.at(message, form)
 
 
 def dump(query: Query, rows, predictions) -> dict:
@@ -94,7 +97,7 @@ def dump(query: Query, rows, predictions) -> dict:
     documents = []
     for document, encoded in zip(query.documents, rows, strict=True):
         if isinstance(document, Refused):
-            documents.append(dump_refused(document, invalid(document.messages)))
+            documents.append(dump_refused(document))
         else:
             own = [next(predictions) for _ in encoded]
             documents.append(dump_document(query, document, own))
@@ -118,21 +121,6 @@ class Answered:
     def dump(self) -> dict:
         """Give the reply as HTTP does, less ``model`` and ``time_ms``."""
         return dump_document(self.query, self.document, self.predictions)
-
-    def rows(self) -> Iterator[dict]:
-        """Give one flat row for each entity, or the one of a sentence."""
-        entities = self.document.entities
-        for index, prediction in enumerate(self.predictions):
-            entity = entities[index] if entities is not None else None
-            yield {
-                "id": self.document.id,
-                "entity_id": entity and entity.id,
-                "start": entity and entity.start,
-                "end": entity and entity.end,
-                "label": prediction.label,
-                "score": prediction.score,
-                **prediction.scores,
-            }
 
 
 @dataclass(frozen=True)
@@ -176,14 +164,13 @@ class Scorer:
             (document,) = query.documents
             sentences = document.sentences
             return query, list(encode_sentences(document, sentences, self.classifier))
+        except Invalid as error:
+            wrong = error
         except BadJSON as error:
-            errors = [{"pointer": "#", "detail": str(error)}]
-        except ValidationError as error:
-            errors = pointers(error.normalized_messages())
+            wrong = Invalid.at(str(error))
         except Exception as error:  # ours; the other rows are not to pay for it
-            name = type(error).__name__
-            errors = [{"pointer": "#", "detail": f"Cannot be read ({name})."}]
-        return Rejected(id_of(body), errors), None
+            wrong = Invalid.at(f"Cannot be read ({type(error).__name__}).")
+        return Rejected(id_of(body), wrong.errors), None
 
     def _read(self, body):
         if isinstance(body, Exception):
@@ -192,13 +179,15 @@ class Scorer:
             return body
         allowed, given = self.settings.max_body_bytes, len(body)
         if given > allowed:
-            raise ValidationError(f"At most {allowed} bytes are read; given {given}.")
+            raise Invalid.at(f"At most {allowed} bytes are read; given {given}.")
         return load_json(body)
 
     def _query(self, body) -> Query:
         # A row is one document, so a list of documents is no form here.
         if isinstance(body, dict) and "documents" in body:
-            raise ValidationError(f"Must hold exactly one of: {FORMS}; given 0.")
+            raise Invalid.at(
+                f"Must hold exactly one of: {', '.join(DOCUMENTS)}; given 0."
+            )
         return load_query(body, self.settings)
 
     def _classify(self, rows: list[list[int]]) -> Iterator[Prediction]:
@@ -224,14 +213,3 @@ def batches(rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list]:
         batch.append(row)
     if batch:
         yield batch
-
-
-def note_of_entity(row: dict) -> dict:
-    """Make the body of a row that holds one entity: text, start, end, entity_id.
-
-    >>> note_of_entity({"id": 7, "text": "No pain.", "start": 3, "end": 7})
-    {'id': 7, 'text': 'No pain.', 'entities': [{'start': 3, 'end': 7}]}
-    """
-    body = {key: value for key, value in row.items() if key not in ENTITY_FIELDS}
-    entity = {new: row[old] for old, new in ENTITY_FIELDS.items() if old in row}
-    return {**body, "entities": [entity]}

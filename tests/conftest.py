@@ -3,7 +3,8 @@
 import pytest
 
 from negation_api import create_app
-from negation_api.contract.labels import Prediction
+from negation_api.contract.labels import LABELS, Prediction
+from negation_api.http.service import service_of
 from negation_api.model.artefact import Artefact
 from negation_api.settings import Settings
 from negation_api.text.markers import EntityTooLong, SentenceTooLong
@@ -15,7 +16,7 @@ class KeywordClassifier:
     Its tokens are words; a row is their places in a vocabulary that grows.
     """
 
-    labels = ("PRESENT", "ABSENT", "POSSIBLE")
+    labels = LABELS
     precision = "fp32"
     artefact = Artefact("keyword", None, "0" * 64)
     max_tokens = 512
@@ -66,9 +67,9 @@ def classifier():
 def app(settings, classifier):
     """The application, its inference threads started."""
     app = create_app(settings, classifier)
-    app.extensions["batcher"].start()
+    service_of(app).batcher.start()
     yield app
-    app.extensions["batcher"].stop()
+    service_of(app).batcher.stop()
 
 
 @pytest.fixture

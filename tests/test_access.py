@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from negation_api import create_app
+from negation_api.http.service import service_of
 from negation_api.settings import SettingError, Settings
 from server import Server
 
@@ -16,9 +17,9 @@ DIGESTS = ", ".join(hashlib.sha256(key.encode()).hexdigest() for key in (OLD, NE
 def guarded(classifier):
     settings = Settings(inference_threads=1, api_keys_sha256=DIGESTS)
     app = create_app(settings, classifier)
-    app.extensions["batcher"].start()
+    service_of(app).batcher.start()
     yield app.test_client()
-    app.extensions["batcher"].stop()
+    service_of(app).batcher.stop()
 
 
 def ask(client, **headers):
@@ -114,9 +115,9 @@ def open_client(classifier):
         api_keys_sha256=DIGESTS,
     )
     app = create_app(settings, classifier)
-    app.extensions["batcher"].start()
+    service_of(app).batcher.start()
     yield app.test_client()
-    app.extensions["batcher"].stop()
+    service_of(app).batcher.stop()
 
 
 def test_pages_of_a_named_origin_may_read_answers_and_refusals(open_client):

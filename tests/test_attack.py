@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from negation_api import create_app
 from negation_api.contract.labels import Prediction
+from negation_api.http.service import service_of
 from negation_api.settings import Settings
 
 # A second where nothing else runs; the clock of the thread runs on while a neighbour
@@ -36,9 +37,9 @@ def app():
 
     settings = Settings(inference_threads=1)
     app = create_app(settings, Hurried(load_classifier(settings)))
-    app.extensions["batcher"].start()
+    service_of(app).batcher.start()
     yield app
-    app.extensions["batcher"].stop()
+    service_of(app).batcher.stop()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from forked import Command
 from negation_api import create_app
 from negation_api.batch.bulk import BLOCK_ENTITIES, blocks
 from negation_api.batch.tables import ROW_GROUP_ROWS
+from negation_api.http.service import service_of
 from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 from notes import make_notes, write_jsonl
@@ -93,9 +94,9 @@ def run(start):
 def client(environ):
     settings = Settings.from_env(os.environ | environ)
     app = create_app(settings, load_classifier(settings))
-    app.extensions["batcher"].start()
+    service_of(app).batcher.start()
     yield app.test_client()
-    app.extensions["batcher"].stop()
+    service_of(app).batcher.stop()
 
 
 def load(path_or_bytes) -> list[dict]:

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 from negation_api.http import metrics
+from negation_api.http.service import service_of
 from negation_api.inference.batching import DeadlinePassed, QueueFull
 from server import Server, free_port, wait_until
 
@@ -178,11 +179,11 @@ def test_refusals_are_counted(app, error, status, name):
     def refuse(*args):
         raise error
 
-    batcher = app.extensions["batcher"]
-    app.extensions["batcher"] = SimpleNamespace(check_room=refuse)
+    batcher = service_of(app).batcher
+    service_of(app).batcher = SimpleNamespace(check_room=refuse)
     before = value(metrics.collect(), name)
     reply = app.test_client().post("/predict", json={"sentence": "x"})
-    app.extensions["batcher"] = batcher
+    service_of(app).batcher = batcher
     assert reply.status_code == status
     assert value(metrics.collect(), name) == before + 1
 

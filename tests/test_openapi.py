@@ -8,8 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from negation_api.http import openapi, problems
+from negation_api.contract import errors
+from negation_api.http import openapi
 from negation_api.http.access import NoKey
+from negation_api.http.service import service_of
 from negation_api.inference.batching import DeadlinePassed, QueueFull
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
@@ -59,9 +61,9 @@ def test_every_problem_type_is_described():
         content.get("example", {}).get("type", "about:blank").rpartition("/")[2]
         for response in operation["responses"].values()
         for media_type, content in response["content"].items()
-        if media_type == problems.MEDIA_TYPE
+        if media_type == errors.MEDIA_TYPE
     }
-    assert described == {*problems.TYPES, "about:blank"}
+    assert described == {*errors.TYPES, "about:blank"}
 
 
 @pytest.mark.parametrize(
@@ -88,12 +90,12 @@ def failing(app):
         def refuse(*args):
             raise error
 
-        app.extensions["batcher"] = SimpleNamespace(check_room=refuse)
+        service_of(app).batcher = SimpleNamespace(check_room=refuse)
         return app.test_client()
 
-    batcher = app.extensions["batcher"]
+    batcher = service_of(app).batcher
     yield fail
-    app.extensions["batcher"] = batcher
+    service_of(app).batcher = batcher
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,10 @@ def test_identical_rows_are_computed_once(client, classifier):
 # --- refused ------------------------------------------------------------------
 
 E = {"start": 0, "end": 4}
-UNKNOWN = "#", "1 unknown fields; known are: id, sentence."
+UNKNOWN = (
+    "#",
+    "1 unknown fields; known are: id, sentence, offset_unit, explain, fhir.",
+)
 # body -> pointer, detail
 INVALID = [
     ([], "#", "Must be a JSON object."),

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from negation_api import create_app
+from negation_api.http.service import service_of
 from negation_api.settings import SettingError, Settings
 from server import ROOT, Server, free_port
 
@@ -156,11 +157,11 @@ def test_an_error_of_ours_is_an_error_of_the_span(classifier):
         settings = Settings(inference_threads=1, otlp_endpoint=collector.endpoint)
         app = create_app(settings, classifier)
         app.config["PROPAGATE_EXCEPTIONS"] = False  # as in production
-        app.extensions["batcher"].start()
-        app.extensions["tracing"].start()
+        service_of(app).batcher.start()
+        service_of(app).tracing.start()
         reply = app.test_client().post("/predict", json={"sentence": "x"})
-        app.extensions["tracing"].stop()
-        app.extensions["batcher"].stop()
+        service_of(app).tracing.stop()
+        service_of(app).batcher.stop()
         assert reply.status_code == 500
         (span,) = collector.spans()
         assert span.status.code == ERROR

@@ -40,8 +40,13 @@ if __name__ == "__main__":
     sys.path[0] = str(PACKAGE.parent)
 
 from negation_api import __version__  # noqa: E402
+from negation_api.batch.columns import (  # noqa: E402
+    MODEL,
+    SPARK,
+    arrow_schema,
+    spark_schema,
+)
 from negation_api.batch.tables import rows_of  # noqa: E402
-from negation_api.contract.labels import LABELS  # noqa: E402
 from negation_api.contract.reply import dump_model  # noqa: E402
 from negation_api.scoring import Answered, Scorer  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
@@ -53,15 +58,7 @@ TASK_ROWS = 2_000  # some minutes of BERT-base; computed again when its executor
 FILES_A_PART = 64
 PARTS_AT_ONCE = 2  # so that the last tasks of one part leave no core idle
 CANNOT = 2  # exit code, as the command line's
-MODEL = "name: string, revision: string, sha256: string, precision: string"
-SCHEMA = f"""
-    id string,
-    predictions array<struct<
-        id: string, start: long, end: long, label: string, score: double,
-        scores: struct<PRESENT: double, ABSENT: double, POSSIBLE: double>>>,
-    errors array<struct<pointer: string, detail: string>>,
-    model struct<{MODEL}>
-"""
+SCHEMA = spark_schema(SPARK)
 
 
 def load_model(settings: Settings):
@@ -100,13 +97,13 @@ def predict(
 
 def _answer(batches: Iterable[pyarrow.RecordBatch], scorer: Scorer) -> Iterator:
     """Runs in a Python worker, once for each partition."""
-    model = dump_model(scorer.classifier)
+    model, schema = dump_model(scorer.classifier), arrow_schema(pyarrow, SPARK)
     for batch in batches:
         for first in range(0, len(batch), WINDOW_ROWS):
             rows = list(rows_of(batch.slice(first, WINDOW_ROWS)))
             results = scorer.score(rows)
             answers = [_row(*pair, model) for pair in zip(rows, results, strict=True)]
-            yield pyarrow.RecordBatch.from_pylist(answers, schema=_arrow_schema())
+            yield pyarrow.RecordBatch.from_pylist(answers, schema=schema)
 
 
 def _row(row, result, model: dict) -> dict:
@@ -119,23 +116,6 @@ def _row(row, result, model: dict) -> dict:
         if "id" in prediction:
             prediction["id"] = str(prediction["id"])
     return {**answer, "predictions": predictions}
-
-
-def _arrow_schema() -> pyarrow.Schema:
-    text, number = pyarrow.string(), pyarrow.float64()
-    scores = pyarrow.struct([(label, number) for label in LABELS])
-    prediction = [("id", text), ("start", pyarrow.int64()), ("end", pyarrow.int64())]
-    prediction += [("label", text), ("score", number), ("scores", scores)]
-    error = [("pointer", text), ("detail", text)]
-    model = [(name, text) for name in ("name", "revision", "sha256", "precision")]
-    return pyarrow.schema(
-        [
-            ("id", text),
-            ("predictions", pyarrow.list_(pyarrow.struct(prediction))),
-            ("errors", pyarrow.list_(pyarrow.struct(error))),
-            ("model", pyarrow.struct(model)),
-        ]
-    )
 
 
 # --- the job --------------------------------------------------------------------
@@ -180,7 +160,9 @@ def identify(
         for _ in batches:
             yield pyarrow.RecordBatch.from_pylist([dump_model(load(settings))])
 
-    (model,) = spark.range(1, numPartitions=1).mapInArrow(tell, MODEL).collect()
+    (model,) = (
+        spark.range(1, numPartitions=1).mapInArrow(tell, spark_schema(MODEL)).collect()
+    )
     return model
 
 

@@ -1,6 +1,6 @@
 """Files of notes in, files of predictions out: JSONL, CSV and Parquet.
 
-A reader gives ``(line, body)`` one by one; *body* is what ``offline.Scorer`` takes.
+A reader gives ``(line, body)`` one by one; *body* is what ``scoring.Scorer`` takes.
 An encoder turns the answers to a block into bytes, and a sink puts blocks one after
 the other into a file. Nothing here holds more than a block.
 """
@@ -12,18 +12,17 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
-from marshmallow import ValidationError
 
+from negation_api.batch.columns import FLAT, NOTE, Columns, arrow_schema, flat_rows
+from negation_api.contract.errors import Invalid
 from negation_api.contract.json import BadJSON, load_json
-from negation_api.contract.labels import LABELS
 from negation_api.contract.reply import dump_model
-from negation_api.scoring import ENTITY_FIELDS, Answered, note_of_entity
+from negation_api.scoring import Answered
 
 FORMATS = ("jsonl", "csv", "parquet")
 NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
 ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit")
-OUT_COLUMNS = ("line", "id", "marked", "predictions", "label", "score", "scores")
-FLAT_COLUMNS = ("line", "id", "entity_id", "start", "end", "label", "score")
+ENTITY_FIELDS = {"start": "start", "end": "end", "entity_id": "id"}
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
 ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory
@@ -70,6 +69,17 @@ def read(format: str, file: BinaryIO, one_entity: bool, max_bytes: int) -> Itera
     return ((line, _reshape(row, one_entity)) for line, row in rows)
 
 
+def note_of_entity(row: dict) -> dict:
+    """Make the body of a row that holds one entity: text, start, end, entity_id.
+
+    >>> note_of_entity({"id": 7, "text": "No pain.", "start": 3, "end": 7})
+    {'id': 7, 'text': 'No pain.', 'entities': [{'start': 3, 'end': 7}]}
+    """
+    body = {key: value for key, value in row.items() if key not in ENTITY_FIELDS}
+    entity = {new: row[old] for old, new in ENTITY_FIELDS.items() if old in row}
+    return {**body, "entities": [entity]}
+
+
 def _reshape(row, one_entity: bool):
     return note_of_entity(row) if one_entity and isinstance(row, dict) else row
 
@@ -78,7 +88,7 @@ def _read_jsonl(file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
     for line, (piece, size) in enumerate(_lines(file, max_bytes), 1):
         if size > max_bytes:
             detail = f"At most {max_bytes} bytes are read; given {size}."
-            yield line, ValidationError(detail)
+            yield line, Invalid.at(detail)
             continue
         if line == 1:
             piece = piece.removeprefix(b"\xef\xbb\xbf")
@@ -151,7 +161,7 @@ class _Lines:
         return line
 
 
-def _cells(rows, lines: _Lines) -> list[str] | ValidationError | None:
+def _cells(rows, lines: _Lines) -> list[str] | Invalid | None:
     """Give the cells of the next row, or what is wrong; None at the end.
 
     After an error the row's other lines are passed over: they are no rows.
@@ -162,12 +172,12 @@ def _cells(rows, lines: _Lines) -> list[str] | ValidationError | None:
     except csv.Error as error:
         while lines.is_in_quotes and next(lines, None) is not None:
             pass
-        return ValidationError(f"Not CSV: {error}.")
+        return Invalid.at(f"Not CSV: {error}.")
 
 
 def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
-    if isinstance(cells, ValidationError):
-        raise InputError(f"line 1: {cells.messages[0]}")
+    if isinstance(cells, Invalid):
+        raise InputError(f"line 1: {cells.faults[0][1]}")
     if len(set(cells)) < len(cells):
         raise InputError("line 1: two columns have the same name")
     if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
@@ -176,16 +186,16 @@ def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
 
 
 def _csv_row(header: list[str], cells, columns: tuple[str, ...]):
-    if isinstance(cells, ValidationError):
+    if isinstance(cells, Invalid):
         return cells
     if len(cells) != len(header):
-        return ValidationError(f"Must have {len(header)} cells; given {len(cells)}.")
+        return Invalid.at(f"Must have {len(header)} cells; given {len(cells)}.")
     row = {k: v for k, v in zip(header, cells) if v != "" and k in columns}
     try:
         if "entities" in row:
             row["entities"] = load_json(row["entities"])
     except BadJSON as error:
-        return ValidationError({"entities": [str(error)]})
+        return Invalid.at(str(error), "entities")
     return {k: _number(v) if k in ("start", "end") else v for k, v in row.items()}
 
 
@@ -222,7 +232,7 @@ def count_rows(file: BinaryIO) -> int:
         raise InputError(f"not Parquet ({type(error).__name__})") from None
 
 
-def rows_of(batch) -> Iterator[dict | ValidationError]:
+def rows_of(batch) -> Iterator[dict | Invalid]:
     """Give the rows of a pyarrow.RecordBatch, less what is null in them."""
     try:
         yield from map(without_nulls, batch.to_pylist())
@@ -230,11 +240,11 @@ def rows_of(batch) -> Iterator[dict | ValidationError]:
         yield from map(_row_of, (batch.slice(place, 1) for place in range(len(batch))))
 
 
-def _row_of(batch) -> dict | ValidationError:
+def _row_of(batch) -> dict | Invalid:
     try:
         return without_nulls(*batch.to_pylist())
     except UnicodeDecodeError as error:
-        return ValidationError(f"Not UTF-8 at byte {error.start}.")
+        return Invalid.at(f"Not UTF-8 at byte {error.start}.")
 
 
 def without_nulls(row: dict) -> dict:
@@ -264,7 +274,7 @@ def dump(format: str, answers: Iterable[tuple[int, Answered]], flat: bool) -> by
     rows = [
         {"line": line, **row}
         for line, answer in answers
-        for row in (answer.rows() if flat else [answer.dump()])
+        for row in (flat_rows(answer.dump()) if flat else [answer.dump()])
     ]
     if format == "jsonl":
         return b"".join(_json(_present(row) if flat else row) for row in rows)
@@ -281,38 +291,26 @@ def _json(value) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-def columns_out(flat: bool, labels: Iterable[str]) -> list[str]:
-    """Give the names of the columns of CSV and Parquet."""
-    return [*FLAT_COLUMNS, *labels] if flat else list(OUT_COLUMNS)
+def columns_out(flat: bool) -> Columns:
+    """Give the columns of CSV and Parquet."""
+    return FLAT if flat else NOTE
 
 
 def _dump_csv(rows: list[dict], flat: bool) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     for row in rows:
-        if not flat:
-            row = {key: row.get(key) for key in OUT_COLUMNS}
-            for key in ("predictions", "scores"):
-                row[key] = row[key] and json.dumps(row[key], ensure_ascii=False)
-            if row["predictions"] is not None:
-                row["predictions"] = row["predictions"] or "[]"
-        writer.writerow(row.values())
+        writer.writerow(_cell(row.get(name)) for name in columns_out(flat))
     return text.getvalue().encode()
 
 
+def _cell(value):
+    is_nested = isinstance(value, (dict, list))
+    return json.dumps(value, ensure_ascii=False) if is_nested else value
+
+
 def _parquet_schema(flat: bool):
-    pa = import_pyarrow()
-    score = [("label", pa.string()), ("score", pa.float64())]
-    if flat:
-        ids = [("id", pa.string()), ("entity_id", pa.string())]
-        place = [("start", pa.int64()), ("end", pa.int64())]
-        scores = [(label, pa.float64()) for label in LABELS]
-        return pa.schema([("line", pa.int64()), *ids, *place, *score, *scores])
-    scores = ("scores", pa.struct([(label, pa.float64()) for label in LABELS]))
-    place = [("id", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
-    predictions = pa.list_(pa.struct([*place, *score, scores]))
-    first = [("line", pa.int64()), ("id", pa.string()), ("marked", pa.bool_())]
-    return pa.schema([*first, ("predictions", predictions), *score, scores])
+    return arrow_schema(import_pyarrow(), columns_out(flat))
 
 
 def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
@@ -337,8 +335,7 @@ class Sink:
         self._writer = None
         self._batches, self._num_rows = [], 0  # of the next row group
         if format == "csv":
-            header = columns_out(flat, classifier.labels)
-            file.write((",".join(header) + "\r\n").encode())
+            file.write((",".join(columns_out(flat)) + "\r\n").encode())
         if format == "parquet":
             pa = import_pyarrow()
             model = {"negation_api.model": json.dumps(dump_model(classifier))}

@@ -1,8 +1,13 @@
-"""What is said of a request that is not answered, as RFC 9457 has it.
+"""What is wrong with a request: where, and what; and what that is called in a reply.
 
-A type is a path on the service, which explains it (``GET /problems/...``), so that it
-resolves in a closed network too. No error repeats what the client sent.
+A problem is one of RFC 9457. Its type is a path on the service, which explains it
+(``GET /problems/...``), so that it resolves in a closed network too. No error repeats
+what the client sent: every step of a path is a name of ours or an index.
 """
+
+from collections.abc import Iterator
+
+from marshmallow import Schema, fields
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -41,30 +46,84 @@ TYPES = {
 }
 
 
+class Invalid(ValueError):
+    """A request, or one document of it, that cannot be answered.
+
+    :param faults: ``(path, detail)`` of all that is wrong; the path is of the members
+        and indices that lead there.
+    """
+
+    def __init__(self, *faults: tuple[tuple, str]):
+        super().__init__(*faults)  # so that it can be pickled
+        self.faults = faults
+
+    @classmethod
+    def at(cls, detail: str, *path: str | int) -> "Invalid":
+        """Make one of a single fault."""
+        return cls((path, detail))
+
+    @classmethod
+    def of(cls, messages) -> "Invalid":
+        """Make one of what a schema says, nested by fields and indices.
+
+        >>> Invalid.of({"entities": {3: {"start": ["Not a valid integer."]}}}).errors
+        [{'pointer': '#/entities/3/start', 'detail': 'Not a valid integer.'}]
+        """
+        return cls(*_flatten(messages))
+
+    def within(self, *path: str | int) -> list[tuple[tuple, str]]:
+        """Give the faults as seen from where *path* begins."""
+        return [(path + inner, detail) for inner, detail in self.faults]
+
+    @property
+    def errors(self) -> list[dict]:
+        """Each fault as a JSON pointer (RFC 6901) and a detail."""
+        return [
+            {"pointer": "/".join(["#", *map(str, path)]), "detail": detail}
+            for path, detail in self.faults
+        ]
+
+    def problem(self) -> dict:
+        """Build the problem that is answered."""
+        return describe(422, "validation-error", errors=self.errors)
+
+
+def _flatten(messages, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
+    if not isinstance(messages, dict):
+        yield from ((path, message) for message in messages)
+        return
+    for key, inner in messages.items():
+        yield from _flatten(inner, path if key == "_schema" else (*path, key))
+
+
 def describe(status: int, kind: str, **members) -> dict:
     """Build the members of a problem of one of our own types."""
     title = TYPES[kind][0]
     return {"type": f"/problems/{kind}", "title": title, "status": status, **members}
 
 
-def invalid(messages) -> dict:
-    """Build the problem of a body, or of one document, that is not valid."""
-    return describe(422, "validation-error", errors=pointers(messages))
+class PlaceSchema(Schema):
+    """Where something is wrong, and what."""
+
+    pointer = fields.String(
+        required=True, metadata={"description": "JSON pointer, RFC 6901"}
+    )
+    detail = fields.String(required=True)
 
 
-def pointers(messages, path: str = "#") -> list[dict]:
-    """Flatten marshmallow's messages into JSON pointers (RFC 6901) and details.
+class ProblemSchema(Schema):
+    """RFC 9457. Nothing in it repeats what was sent."""
 
-    Every key is one of ours or an index: what a client calls an unknown field may
-    be text, so the schemas do not name it.
+    type = fields.String(metadata={"description": "a path on this service; or absent"})
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String()
+    errors = fields.List(fields.Nested(PlaceSchema))
 
-    >>> pointers({"entities": {3: {"start": ["Not a valid integer."]}}})
-    [{'pointer': '#/entities/3/start', 'detail': 'Not a valid integer.'}]
-    """
-    if not isinstance(messages, dict):
-        return [{"pointer": path, "detail": message} for message in messages]
-    found = []
-    for key, inner in messages.items():
-        step = "" if key == "_schema" else f"/{key}"
-        found += pointers(inner, path + step)
-    return found
+
+class ExplanationSchema(Schema):
+    """What a problem type means and what helps."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    meaning = fields.String(required=True)

@@ -1,23 +1,32 @@
 """What /predict takes. Past here there are no raw dicts.
 
-Schemas see to shape and types; :func:`load_query` sees to what needs the text or the
-limits: offsets, duplicate ids, totals. No message repeats what was sent, but for
-numbers.
+Schemas see to shape and types, and the API's description is made of them;
+:func:`load_query` sees to what needs the text or the limits: offsets, duplicate ids,
+totals. No message repeats what was sent, but for numbers.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from marshmallow import Schema, ValidationError, fields, pre_load, validate
+from marshmallow import ValidationError, fields, validate
+
+from negation_api.contract.errors import Invalid
+from negation_api.contract.shapes import (
+    AnyOf,
+    Each,
+    Id,
+    StrictSchema,
+    Switch,
+    Text,
+    Whole,
+)
 
 from negation_api.settings import Settings
 from negation_api.text.markers import MARKER, MarkerError, is_marked, marked_span
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.sentences import MAX_ENDS, Note, count_ends
 from negation_api.text.spans import Span
-
-MAX_ID_CHARS = 256
 
 
 @dataclass(frozen=True)
@@ -50,10 +59,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Refused:
-    """A document that cannot be answered; *messages* as marshmallow gives them."""
+    """A document that cannot be answered."""
 
     id: str | int | None
-    messages: dict
+    error: Invalid
 
 
 @dataclass(frozen=True)
@@ -72,65 +81,8 @@ class Query:
     fhir: bool = False
 
 
-class Text(fields.String):
-    """A string that has an encoding: no lone surrogates, and no NUL."""
-
-    def _deserialize(self, value, attr, data, **kwargs):
-        text = super()._deserialize(value, attr, data, **kwargs)
-        if "\0" in text:
-            raise ValidationError(f"Holds a NUL character, at {text.index(chr(0))}.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValidationError(
-                f"Holds half of a surrogate pair, at {error.start}."
-            ) from None
-        return text
-
-
-class Id(fields.Field):
-    """A name that the client gives, a string or an integer; it is given back."""
-
-    def _deserialize(self, value, attr, data, **kwargs):
-        if isinstance(value, str):
-            if len(value) > MAX_ID_CHARS:
-                raise ValidationError(
-                    f"At most {MAX_ID_CHARS} characters; given {len(value)}."
-                )
-            return Text()._deserialize(value, attr, data)
-        value = _whole(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValidationError("Must be a string or an integer.")
-        return value
-
-
-class Whole(fields.Integer):
-    """An integer as JSON Schema has it: 7.0 is one, and some languages write that."""
-
-    def __init__(self, **kwargs):
-        super().__init__(strict=True, **kwargs)
-
-    def _deserialize(self, value, attr, data, **kwargs):
-        return super()._deserialize(_whole(value), attr, data, **kwargs)
-
-
-def _whole(value):
-    is_whole = isinstance(value, float) and value.is_integer()
-    return int(value) if is_whole else value
-
-
-class StrictSchema(Schema):
-    """Refuses unknown fields without repeating their names."""
-
-    @pre_load
-    def refuse_unknown(self, data, **kwargs):
-        if not isinstance(data, dict):
-            raise ValidationError("Must be a JSON object.")
-        num_unknown = len(data.keys() - self.fields.keys())
-        if num_unknown:
-            known = ", ".join(self.fields)
-            raise ValidationError(f"{num_unknown} unknown fields; known are: {known}.")
-        return data
+_NAME = {"description": "your name for it, given back"}
+_NO_OBJECT = {"null": "Must be a JSON object."}
 
 
 def _offset(doc: str) -> Whole:
@@ -145,45 +97,44 @@ def _offset(doc: str) -> Whole:
 class EntitySchema(StrictSchema):
     """Where an entity stands."""
 
-    id = Id(metadata={"description": "your name for it, given back"})
+    id = Id(metadata=_NAME)
     start = _offset("first character, counted in `offset_unit`")
     end = _offset("first character after it, counted in `offset_unit`")
 
 
 class SentenceSchema(StrictSchema):
-    """Form 1: one sentence."""
+    """A sentence among several documents."""
 
-    id = Id(metadata={"description": "your name for it, given back"})
+    id = Id(metadata=_NAME)
     sentence = Text(required=True, metadata={"description": "one sentence"})
 
 
 class NoteSchema(StrictSchema):
-    """Form 2: a note and its entities."""
+    """A note and its entities."""
 
-    id = Id(metadata={"description": "your name for it, given back"})
+    id = Id(metadata=_NAME)
     text = Text(required=True, metadata={"description": "a whole note"})
-    entities = fields.List(fields.Raw(), required=True)
+    entities = Each(
+        fields.Nested(EntitySchema, error_messages=_NO_OBJECT), required=True
+    )
 
 
-class DocumentsSchema(StrictSchema):
-    """Form 3: several documents, each of form 1 or 2."""
-
-    documents = fields.List(fields.Raw(), required=True)
+DOCUMENTS = {"sentence": SentenceSchema, "text": NoteSchema}
+_documents = {form: schema() for form, schema in DOCUMENTS.items()}
 
 
-class Switch(fields.Boolean):
-    """JSON's own true and false: marshmallow would take "yes" and 1 as well."""
+class DocumentField(AnyOf):
+    """A document of form 1 or 2."""
 
-    def __init__(self, doc: str):
-        super().__init__(load_default=False, metadata={"description": doc})
+    default_error_messages = _NO_OBJECT
 
     def _deserialize(self, value, attr, data, **kwargs):
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
+        if not isinstance(value, dict):
+            raise self.make_error("null")
+        return _documents[_form(value, DOCUMENTS)].load(value)
 
 
-class OptionsSchema(Schema):
+class OptionsSchema(StrictSchema):
     """The fields that all forms share."""
 
     offset_unit = fields.String(
@@ -197,33 +148,49 @@ class OptionsSchema(Schema):
     fhir = Switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
 
 
-FORMS = {"sentence": SentenceSchema, "text": NoteSchema, "documents": DocumentsSchema}
-_entity_schema, _options_schema = EntitySchema(), OptionsSchema()
-_form_schemas = {form: schema() for form, schema in FORMS.items()}
+class SentenceRequestSchema(OptionsSchema, SentenceSchema):
+    """Form 1: one sentence, its entity between two `[entity]` markers."""
+
+
+class NoteRequestSchema(OptionsSchema, NoteSchema):
+    """Form 2: a note and its entities."""
+
+
+class DocumentsRequestSchema(OptionsSchema):
+    """Form 3: several documents, each answered or refused on its own."""
+
+    documents = Each(DocumentField(*DOCUMENTS.values()), required=True)
+
+
+FORMS = {
+    "sentence": SentenceRequestSchema,
+    "text": NoteRequestSchema,
+    "documents": DocumentsRequestSchema,
+}
+_forms = {form: schema() for form, schema in FORMS.items()}
 
 
 def load_query(body, settings: Settings) -> Query:
     """Validate the body of a request.
 
-    :raises ValidationError: when the request as a whole cannot be answered.
+    :raises Invalid: when the request as a whole cannot be answered.
     """
     if not isinstance(body, dict):
-        raise ValidationError("Must be a JSON object.")
-    body = dict(body)
-    given = {k: body.pop(k) for k in _options_schema.fields if k in body}
-    options = _options_schema.load(given)
-    unit = options.pop("offset_unit")
-    form = _form(body, FORMS)
+        raise Invalid.at("Must be a JSON object.")
+    try:
+        form = _form(body, FORMS)
+        _check_totals(body, form, settings)
+        data = _forms[form].load(body)
+    except ValidationError as error:
+        raise Invalid.of(error.normalized_messages()) from None
+    unit = data["offset_unit"]
     if form == "documents":
-        raw = _form_schemas[form].load(body)["documents"]
-        _check_number("documents", len(raw), settings.max_documents, "documents")
-        _check_total("entities", raw, settings.max_entities, "documents")
-        documents = list(_documents(raw, unit, settings))
+        pairs = zip(data["documents"], body["documents"], strict=True)
+        documents = list(_load_documents(pairs, unit, settings))
     else:
-        _check_total("entities", [body], settings.max_entities, "/entities")
-        documents = [_document(body, form, unit, settings)]
+        documents = [_load_document(data, unit, settings)]
     _check_ends(documents, form)
-    return Query(form, documents, **options)
+    return Query(form, documents, data["explain"], data["fhir"])
 
 
 def _form(body: dict, forms: Iterable[str]) -> str:
@@ -239,14 +206,22 @@ def _form(body: dict, forms: Iterable[str]) -> str:
 
 def _check_number(what: str, given: int, allowed: int, field: str) -> None:
     if given > allowed:
-        message = f"At most {allowed} {what} in a request; given {given}."
-        raise ValidationError({field: [message]})
+        raise Invalid.at(
+            f"At most {allowed} {what} in a request; given {given}.", field
+        )
 
 
-def _check_total(what: str, raw: list, allowed: int, field: str) -> None:
-    lists = (d.get("entities") for d in raw if isinstance(d, dict))
+def _check_totals(body: dict, form: str, settings: Settings) -> None:
+    """See that there is not too much of it to load; its schema sees to the rest."""
+    raw, field = [body], "entities"
+    if form == "documents":
+        raw, field = body[form], form
+    if not isinstance(raw, list):
+        return
+    _check_number("documents", len(raw), settings.max_documents, field)
+    lists = (each.get("entities") for each in raw if isinstance(each, dict))
     given = sum(len(e) if isinstance(e, list) else 1 for e in lists if e is not None)
-    _check_number(what, given, allowed, field.lstrip("/"))
+    _check_number("entities", given, settings.max_entities, field)
 
 
 def _check_ends(documents: list[Document | Refused], field: str) -> None:
@@ -257,21 +232,27 @@ def _check_ends(documents: list[Document | Refused], field: str) -> None:
     _check_number(what, given, MAX_ENDS, field)
 
 
-def _documents(raw: list, unit: str, settings: Settings):
-    """Give each document, or why it is refused."""
+def _load_documents(pairs, unit: str, settings: Settings):
+    """Give each document, or why it is refused.
+
+    :param pairs: each as its schema loaded it, or what is wrong, and as it came.
+    """
     seen = set()
-    for item in raw:
+    for loaded, raw in pairs:
         try:
-            if not isinstance(item, dict):
-                raise ValidationError("Must be a JSON object.")
-            form = _form(item, ("sentence", "text"))
-            document = _document(item, form, unit, settings)
+            document = _load_document(_unless_wrong(loaded), unit, settings)
             if document.id is not None and document.id in seen:
-                raise ValidationError({"id": ["Is the id of an earlier document too."]})
+                raise Invalid.at("Is the id of an earlier document too.", "id")
             seen.add(document.id)
             yield document
-        except ValidationError as error:
-            yield Refused(id_of(item), error.normalized_messages())
+        except Invalid as error:
+            yield Refused(id_of(raw), error)
+
+
+def _unless_wrong(item: dict | Invalid) -> dict:
+    if isinstance(item, Invalid):
+        raise item
+    return item
 
 
 def id_of(raw) -> str | int | None:
@@ -282,23 +263,22 @@ def id_of(raw) -> str | int | None:
         return None
 
 
-def _document(raw: dict, form: str, unit: str, settings: Settings) -> Document:
-    data = _form_schemas[form].load(raw)
-    if form == "sentence":
-        return _sentence(data, settings)
+def _load_document(data: dict, unit: str, settings: Settings) -> Document:
+    if "sentence" in data:
+        return _load_sentence(data, settings)
     text = data["text"]
-    entities = _entities(data["entities"], Offsets(text, unit), settings)
+    entities = _load_entities(data["entities"], Offsets(text, unit), settings)
     return Document(data.get("id"), text, entities)
 
 
-def _sentence(data: dict, settings: Settings) -> Document:
+def _load_sentence(data: dict, settings: Settings) -> Document:
     sentence = data["sentence"]
     if not sentence.strip():
-        raise ValidationError({"sentence": ["Must not be blank."]})
+        raise Invalid.at("Must not be blank.", "sentence")
     try:
         marked = is_marked(sentence)
     except MarkerError as error:
-        raise ValidationError({"sentence": [str(error)]}) from None
+        raise Invalid.at(str(error), "sentence") from None
     if marked:
         entity = marked_span(sentence)
         given = entity.end - entity.start - 2 * len(MARKER)
@@ -306,36 +286,37 @@ def _sentence(data: dict, settings: Settings) -> Document:
     return Document(data.get("id"), sentence, None, marked)
 
 
-def _entities(raw: list, offsets: Offsets, settings: Settings) -> tuple[Entity, ...]:
+def _load_entities(
+    items: list[dict | Invalid], offsets: Offsets, settings: Settings
+) -> tuple[Entity, ...]:
     """Load all entities of a note, or refuse with all that is wrong with them."""
-    entities, errors, seen = [], {}, {}
-    for index, item in enumerate(raw):
+    entities, faults, seen = [], [], {}
+    for index, item in enumerate(items):
         try:
-            entity = _entity(_entity_schema.load(item), offsets, settings)
+            entity = _load_entity(_unless_wrong(item), offsets, settings)
             earlier = seen.setdefault(entity.id, index)
             if entity.id is not None and earlier != index:
-                message = f"Is the id of entity {earlier} too."
-                raise ValidationError({"id": [message]})
+                raise Invalid.at(f"Is the id of entity {earlier} too.", "id")
             entities.append(entity)
-        except ValidationError as error:
-            errors[index] = error.messages
-    if errors:
-        raise ValidationError({"entities": errors})
+        except Invalid as error:
+            faults += error.within("entities", index)
+    if faults:
+        raise Invalid(*faults)
     return tuple(entities)
 
 
-def _entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
+def _load_entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
     start, end = data["start"], data["end"]
     if end > offsets.length:
-        message = f"At most {offsets.length}, the text's length; given {end}."
-        raise ValidationError({"end": [message]})
+        raise Invalid.at(
+            f"At most {offsets.length}, the text's length; given {end}.", "end"
+        )
     if start >= end:
-        raise ValidationError({"end": [f"Must be above start, {start}; given {end}."]})
+        raise Invalid.at(f"Must be above start, {start}; given {end}.", "end")
     points = {k: offsets.to_code_points(data[k]) for k in ("start", "end")}
     inside = [k for k, point in points.items() if point is None]
     if inside:
-        message = "{} is inside a character."
-        raise ValidationError({k: [message.format(data[k])] for k in inside})
+        raise Invalid(*[((k,), f"{data[k]} is inside a character.") for k in inside])
     span = Span(points["start"], points["end"])
     _check_entity_chars(span.end - span.start, settings, "end")
     return Entity(data.get("id"), start, end, span)
@@ -344,5 +325,6 @@ def _entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
 def _check_entity_chars(given: int, settings: Settings, field: str) -> None:
     allowed = settings.max_entity_chars
     if given > allowed:
-        message = f"At most {allowed} characters in an entity; given {given}."
-        raise ValidationError({field: [message]})
+        raise Invalid.at(
+            f"At most {allowed} characters in an entity; given {given}.", field
+        )

@@ -9,10 +9,11 @@ is as good as a slow one.
 import hashlib
 import hmac
 
-from flask import Flask, current_app, request
+from flask import Flask, request
 from werkzeug.exceptions import NotFound, Unauthorized
 
 from negation_api.http.metrics import is_on_own_port
+from negation_api.http.service import service
 
 GUARDED = frozenset({"predict.predict", "metrics.metrics"})  # endpoints
 ON_METRICS_PORT = frozenset({"metrics.metrics", "health.health"})
@@ -40,7 +41,7 @@ def _check() -> None:
         if request.endpoint not in ON_METRICS_PORT:
             raise NotFound
         return
-    digests = current_app.extensions["settings"].key_digests
+    digests = service().settings.key_digests
     # A preflight carries no key; it is answered from what routes there are.
     guarded = request.endpoint in GUARDED and request.method != "OPTIONS"
     if digests and guarded and not _is_known(digests):
@@ -63,7 +64,7 @@ def _is_known(digests: tuple[bytes, ...]) -> bool:
 def _protect(response):
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    origins = current_app.extensions["settings"].origins
+    origins = service().settings.origins
     if origins:
         _allow(response, origins)
     return response

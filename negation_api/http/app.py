@@ -6,6 +6,7 @@ from flask.json.provider import DefaultJSONProvider
 from negation_api.contract.json import load_json
 from negation_api.http import access, health, metrics, openapi, playground, predict
 from negation_api.http import problems, telemetry
+from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
 from negation_api.inference.seats import Seats
@@ -22,19 +23,10 @@ class StrictJSON(DefaultJSONProvider):
         return load_json(s)
 
 
-class Lifecycle:
-    """Whether this worker is about to stop.
-
-    :ivar draining: set when the worker was told to go; read by ``/health``.
-    """
-
-    draining = False
-
-
 def create_app(settings: Settings, classifier) -> Flask:
     """Build the WSGI application.
 
-    The batcher's threads are not started: see ``start`` in ``gunicorn.conf.py``.
+    Its threads are not started: ``gunicorn.conf.py`` does, in each worker.
 
     :param settings: limits and times.
     :param classifier: has ``labels``, ``artefact``, ``precision``, ``batch_tokens``,
@@ -44,15 +36,29 @@ def create_app(settings: Settings, classifier) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = StrictJSON(app)
-    app.extensions["settings"] = settings
-    app.extensions["classifier"] = classifier
-    app.extensions["lifecycle"] = Lifecycle()
+    service = app.extensions["negation_api"] = make_service(settings, classifier)
+    if settings.otlp_endpoint:
+        from negation_api.http import tracing  # needs packages that nothing else does
+
+        service.tracing = tracing.init_app(app, settings.otlp_endpoint)
+    telemetry.init_app(app)
+    metrics.init_app(app, classifier)
+    access.init_app(app)
+    problems.init_app(app)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(predict.bp)
+    app.register_blueprint(openapi.bp)
+    if settings.playground:
+        app.register_blueprint(playground.bp)
+    return app
+
+
+def make_service(settings: Settings, classifier) -> Service:
+    """Make what the routes share; the batcher's threads are not started."""
     layout = Layout.of(settings)
-    app.extensions["seats"] = Seats(layout.workers)
     num_cores = max(layout.threads, available_cpus())
     cores = Cores(num_cores, layout.workers, pinned_cpus(settings))
-    app.extensions["cores"] = cores
-    app.extensions["batcher"] = Batcher(
+    batcher = Batcher(
         classifier,
         threads=layout.threads,
         cores=cores,
@@ -64,16 +70,4 @@ def create_app(settings: Settings, classifier) -> Flask:
         observe=metrics.observe_batch,
         rest=give_memory_back,
     )
-    if settings.otlp_endpoint:
-        from negation_api.http import tracing  # needs packages that nothing else does
-
-        tracing.init_app(app)
-    telemetry.init_app(app)
-    metrics.init_app(app)
-    access.init_app(app)
-    problems.init_app(app)
-    app.register_blueprint(health.bp)
-    app.register_blueprint(predict.bp)
-    app.register_blueprint(openapi.bp)
-    playground.init_app(app)
-    return app
+    return Service(settings, classifier, batcher, cores, Seats(layout.workers))

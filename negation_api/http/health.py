@@ -4,20 +4,37 @@ The weights are loaded before Gunicorn forks, so a process that could not load t
 never listens. Answers from facts alone; the model is not run.
 """
 
-from flask import Blueprint, current_app
+from flask import Blueprint
+from marshmallow import Schema, fields, validate
 
 from negation_api import __version__
-from negation_api.contract.reply import dump_model
+from negation_api.contract.reply import ModelSchema, dump_model
+from negation_api.http.service import service
 
 bp = Blueprint("health", __name__)
+
+
+class HealthSchema(Schema):
+    """The service is there."""
+
+    status = fields.String(required=True, validate=validate.Equal("ok"))
+    version = fields.String(required=True)
+    model = fields.Nested(ModelSchema, required=True)
+    labels = fields.List(fields.String(), required=True)
+
+
+class DrainingSchema(Schema):
+    """The service is about to go."""
+
+    status = fields.String(required=True, validate=validate.Equal("draining"))
 
 
 @bp.get("/health")
 def health():
     """Say that the service is there, or that it is about to go."""
-    if current_app.extensions["lifecycle"].draining:
+    if service().draining:
         return {"status": "draining"}, 503
-    classifier = current_app.extensions["classifier"]
+    classifier = service().classifier
     return {
         "status": "ok",
         "version": __version__,

@@ -15,7 +15,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -30,6 +30,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from werkzeug.exceptions import NotFound
 
 from negation_api import __version__
+from negation_api.http.service import service
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 WATCH_SECONDS = 0.25
@@ -81,7 +82,7 @@ bp = Blueprint("metrics", __name__)
 @bp.get("/metrics")
 def metrics():
     """Give the metrics of all workers, in Prometheus' text format."""
-    settings = current_app.extensions["settings"]
+    settings = service().settings
     if settings.metrics_port and not is_on_own_port():
         raise NotFound
     return Response(collect(), content_type=CONTENT_TYPE_LATEST)
@@ -89,7 +90,7 @@ def metrics():
 
 def is_on_own_port() -> bool:
     """Tell whether the request came on the port that is for metrics alone."""
-    port = current_app.extensions["settings"].metrics_port
+    port = service().settings.metrics_port
     return bool(port) and request.environ["SERVER_PORT"] == str(port)
 
 
@@ -177,9 +178,8 @@ def _count(response):
     return response
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, classifier) -> None:
     """Called by the application factory, after telemetry."""
-    classifier = app.extensions["classifier"]
     artefact = classifier.artefact
     if artefact:
         model = artefact.name, artefact.revision or "", artefact.sha256

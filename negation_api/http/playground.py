@@ -3,7 +3,7 @@
 ``PLAYGROUND=off`` leaves it out. The page calls ``/predict`` like any other client.
 """
 
-from flask import Blueprint, Flask, render_template
+from flask import Blueprint, render_template
 
 from negation_api import __version__
 
@@ -27,9 +27,3 @@ def playground():
     """Show the page; its script does the rest."""
     page = render_template("playground.html", version=__version__)
     return page, {"Content-Security-Policy": PAGE_POLICY}
-
-
-def init_app(app: Flask) -> None:
-    """Called by the application factory."""
-    if app.extensions["settings"].playground:
-        app.register_blueprint(bp)

@@ -5,10 +5,11 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from flask import Blueprint, current_app, g, request
+from flask import Blueprint, g, request
 
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
+from negation_api.http.service import service
 from negation_api.scoring import dump, encode
 
 bp = Blueprint("predict", __name__)
@@ -17,9 +18,8 @@ bp = Blueprint("predict", __name__)
 @bp.post("/predict")
 def predict():
     """Give the assertion status of every entity asked for."""
-    settings, classifier, batcher = (
-        current_app.extensions[key] for key in ("settings", "classifier", "batcher")
-    )
+    parts = service()
+    settings, classifier, batcher = parts.settings, parts.classifier, parts.batcher
     deadline = g.stopwatch.started + settings.request_timeout
     batcher.check_room(deadline)
     body = request.get_json()

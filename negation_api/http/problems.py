@@ -2,7 +2,7 @@
 
 raised                               status  type
 BadJSON                              400     /problems/not-json
-marshmallow.ValidationError          422     /problems/validation-error
+errors.Invalid                       422     /problems/validation-error
 access.NoKey                         401     /problems/no-key, with WWW-Authenticate
 werkzeug RequestEntityTooLarge       413     /problems/body-too-large
 markers.EntityTooLong                422     /problems/validation-error
@@ -23,7 +23,6 @@ import logging
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from gunicorn.http.errors import ParseException
-from marshmallow import ValidationError
 from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
@@ -36,9 +35,10 @@ from werkzeug.exceptions import (
     UnprocessableEntity,
 )
 
-from negation_api.contract.errors import MEDIA_TYPE, TYPES, describe, invalid
+from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
 from negation_api.contract.json import BadJSON
 from negation_api.http.access import NoKey
+from negation_api.http.service import service
 from negation_api.inference.batching import ClientGone, DeadlinePassed, QueueFull
 
 bp = Blueprint("problems", __name__)
@@ -73,8 +73,8 @@ def _not_json(error: BadJSON) -> Response:
     return _respond(BadRequest(), problem)
 
 
-def _invalid(error: ValidationError) -> Response:
-    return _respond(UnprocessableEntity(), invalid(error.normalized_messages()))
+def _invalid(error: Invalid) -> Response:
+    return _respond(UnprocessableEntity(), error.problem())
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
@@ -96,7 +96,7 @@ def _queue_full(error: QueueFull) -> Response:
 
 
 def _deadline(error: DeadlinePassed) -> Response:
-    allowed = current_app.extensions["settings"].request_timeout
+    allowed = service().settings.request_timeout
     detail = f"At most {allowed:g} s may pass."
     problem = describe(504, "deadline-passed", detail=detail)
     return _respond(GatewayTimeout(), problem)
@@ -156,7 +156,7 @@ def init_app(app: Flask) -> None:
     """Called by the application factory."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(BadJSON, _not_json)
-    app.register_error_handler(ValidationError, _invalid)
+    app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(NoKey, _no_key)
     app.register_error_handler(QueueFull, _queue_full)

@@ -98,11 +98,11 @@ def _attributes(response) -> dict[str, str | int | float]:
     return found | {f"negation_api.{stage}_ms": 1000 * s for stage, s in laps}
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, endpoint: str) -> Tracing:
     """Called by the application factory when there is an endpoint.
 
     Before telemetry, whose part is registered later and so is done earlier.
     """
-    tracing = Tracing(app.extensions["settings"].otlp_endpoint)
-    app.extensions["tracing"] = tracing
+    tracing = Tracing(endpoint)
     app.after_request(tracing.record)
+    return tracing

@@ -34,6 +34,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from negation_api.contract.errors import MEDIA_TYPE, describe
+from negation_api.http.service import service_of
 from negation_api.server.receiving import Incoming
 
 RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
@@ -85,7 +86,7 @@ class Worker(gthread.ThreadWorker):
 
     @property
     def settings(self):
-        return self.wsgi.extensions["settings"]
+        return service_of(self.wsgi).settings
 
     @property
     def nr_conns(self) -> int:

@@ -1,0 +1,118 @@
+"""The columns of files and tables: what every reply holds, as its schemas say.
+
+A row for each note has the reply's own members; a flat one, for each entity, has those
+of a status beside the entity's, the members of ``scores`` as columns of their own.
+What a reply holds only when asked for is no column.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from marshmallow import Schema, fields
+
+from negation_api.contract.errors import PlaceSchema
+from negation_api.contract.reply import STATUS, ModelSchema, PredictionSchema
+from negation_api.contract.shapes import Id
+
+Columns = Mapping[str, fields.Field]
+
+# field -> Arrow's type, Spark's type
+TYPES = {
+    Id: ("string", "string"),  # an integer becomes one: a column has one type
+    fields.String: ("string", "string"),
+    fields.Boolean: ("bool_", "boolean"),
+    fields.Integer: ("int64", "long"),
+    fields.Float: ("float64", "double"),
+}
+
+
+def _members(schema: type[Schema]) -> Columns:
+    every = schema().fields.items()
+    return {name: field for name, field in every if "option" not in field.metadata}
+
+
+def _flat(columns: Columns) -> Columns:
+    found = {}
+    for name, field in columns.items():
+        is_nested = isinstance(field, fields.Nested)
+        found |= _members(field.nested) if is_nested else {name: field}
+    return found
+
+
+_PREDICTIONS = fields.List(fields.Nested(PredictionSchema))
+NOTE = {
+    "line": fields.Integer(),
+    "id": Id(),
+    "marked": fields.Boolean(),
+    "predictions": _PREDICTIONS,
+    **STATUS,
+}
+FLAT = {
+    "line": fields.Integer(),
+    "id": Id(),
+    "entity_id": Id(),
+    "start": fields.Integer(),
+    "end": fields.Integer(),
+    **_flat(STATUS),
+}
+SPARK = {
+    "id": Id(),
+    "predictions": _PREDICTIONS,
+    "errors": fields.List(fields.Nested(PlaceSchema)),
+    "model": fields.Nested(ModelSchema),
+}
+MODEL = _members(ModelSchema)
+
+
+def flat_rows(reply: dict) -> Iterator[dict]:
+    """Give one flat row for each entity of a reply, or the one of a sentence."""
+    is_note = "predictions" in reply
+    for status in reply["predictions"] if is_note else [reply]:
+        row = {
+            "id": reply.get("id"),
+            "entity_id": status.get("id") if is_note else None,
+            "start": status.get("start"),
+            "end": status.get("end"),
+        }
+        for name, field in STATUS.items():
+            is_nested = isinstance(field, fields.Nested)
+            row |= status[name] if is_nested else {name: status[name]}
+        yield row
+
+
+def arrow_schema(pyarrow, columns: Columns):
+    """Give the ``pyarrow.Schema`` of *columns*."""
+    return pyarrow.schema(_arrow_members(pyarrow, columns))
+
+
+def _arrow_members(pyarrow, columns: Columns) -> list[tuple]:
+    return [(name, _arrow_type(pyarrow, field)) for name, field in columns.items()]
+
+
+def _arrow_type(pyarrow, field: fields.Field):
+    if isinstance(field, fields.Nested):
+        return pyarrow.struct(_arrow_members(pyarrow, _members(field.nested)))
+    if isinstance(field, fields.List):
+        return pyarrow.list_(_arrow_type(pyarrow, field.inner))
+    return getattr(pyarrow, _type(field)[0])()
+
+
+def spark_schema(columns: Columns) -> str:
+    """Give *columns* as Spark's DDL.
+
+    >>> spark_schema({"scores": fields.List(fields.Float()), "id": Id()})
+    'scores array<double>, id string'
+    """
+    return ", ".join(f"{name} {_spark_type(each)}" for name, each in columns.items())
+
+
+def _spark_type(field: fields.Field) -> str:
+    if isinstance(field, fields.Nested):
+        members = _members(field.nested).items()
+        return f"struct<{', '.join(f'{k}: {_spark_type(v)}' for k, v in members)}>"
+    if isinstance(field, fields.List):
+        return f"array<{_spark_type(field.inner)}>"
+    return _type(field)[1]
+
+
+def _type(field: fields.Field) -> tuple[str, str]:
+    return next(types for kind, types in TYPES.items() if isinstance(field, kind))

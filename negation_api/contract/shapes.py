@@ -1,0 +1,109 @@
+"""Shapes of values in a request or a reply that marshmallow has no field for."""
+
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load
+
+from negation_api.contract.errors import Invalid
+
+MAX_ID_CHARS = 256
+
+
+class StrictSchema(Schema):
+    """Refuses unknown fields without repeating their names."""
+
+    class Meta:
+        unknown = RAISE
+
+    @pre_load
+    def refuse_unknown(self, data, **kwargs):
+        if not isinstance(data, dict):
+            raise ValidationError("Must be a JSON object.")
+        num_unknown = len(data.keys() - self.fields.keys())
+        if num_unknown:
+            known = ", ".join(self.fields)
+            raise ValidationError(f"{num_unknown} unknown fields; known are: {known}.")
+        return data
+
+
+class Text(fields.String):
+    """A string that has an encoding: no lone surrogates, and no NUL."""
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if "\0" in text:
+            raise ValidationError(f"Holds a NUL character, at {text.index(chr(0))}.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValidationError(
+                f"Holds half of a surrogate pair, at {error.start}."
+            ) from None
+        return text
+
+
+class Id(fields.Field):
+    """A name that the client gives, a string or an integer; it is given back."""
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        if isinstance(value, str):
+            if len(value) > MAX_ID_CHARS:
+                raise ValidationError(
+                    f"At most {MAX_ID_CHARS} characters; given {len(value)}."
+                )
+            return Text()._deserialize(value, attr, data)
+        value = _whole(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError("Must be a string or an integer.")
+        return value
+
+
+class Whole(fields.Integer):
+    """An integer as JSON Schema has it: 7.0 is one, and some languages write that."""
+
+    def __init__(self, **kwargs):
+        super().__init__(strict=True, **kwargs)
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        return super()._deserialize(_whole(value), attr, data, **kwargs)
+
+
+def _whole(value):
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
+
+
+class Switch(fields.Boolean):
+    """JSON's own true and false: marshmallow would take "yes" and 1 as well."""
+
+    def __init__(self, doc: str):
+        super().__init__(load_default=False, metadata={"description": doc})
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class AnyOf(fields.Field):
+    """What one of *schemas* describes; :meth:`choose` tells which."""
+
+    def __init__(self, *schemas: type[Schema], **kwargs):
+        super().__init__(**kwargs)
+        self.schemas = schemas
+
+
+class Each(fields.List):
+    """A list in whose place of a wrong item is what is wrong, an :class:`Invalid`.
+
+    So that the right ones can be answered, or looked at further.
+    """
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return [self._item(item) for item in value]
+
+    def _item(self, item):
+        try:
+            return self.inner.deserialize(item)
+        except ValidationError as error:
+            return Invalid.of(error.normalized_messages())
