@@ -20,6 +20,7 @@ from negation_api.contract.request import (
     id_of,
     load_query,
 )
+from negation_api.model.isolation import classify_each
 from negation_api.settings import Settings
 from negation_api.text.markers import MAX_READ_CHARS, EntityTooLong, SentenceTooLong
 
@@ -152,7 +153,7 @@ class Scorer:
             [row for _, rows in loaded if rows is not None for row in rows]
         )
         return [
-            item if rows is None else Answered(item, [next(predictions) for _ in rows])
+            item if rows is None else _result(item, [next(predictions) for _ in rows])
             for item, rows in loaded
         ]
 
@@ -190,13 +191,28 @@ class Scorer:
             )
         return load_query(body, self.settings)
 
-    def _classify(self, rows: list[list[int]]) -> Iterator[Prediction]:
-        """Give the prediction of each row, in order; identical rows count once."""
+    def _classify(self, rows: list[list[int]]) -> Iterator[Prediction | Exception]:
+        """Give what came of each row, in order; identical rows count once."""
         unique = dict.fromkeys(map(tuple, rows))
         max_tokens = self.settings.batch_tokens or self.classifier.batch_tokens
         for batch in batches(sorted(unique, key=len), max_tokens):
-            unique.update(zip(batch, self.classifier.classify(batch), strict=True))
+            results = classify_each(self.classifier.classify, batch)
+            unique.update(zip(batch, results, strict=True))
         return (unique[tuple(row)] for row in rows)
+
+
+def _result(query: Query, results: list[Prediction | Exception]) -> Answered | Rejected:
+    """Give the answer, or where the model failed; its message may hold anything."""
+    (document,) = query.documents
+    faults = []
+    for index, result in enumerate(results):
+        if isinstance(result, Exception):
+            in_note = document.entities is not None
+            path = ("entities", index) if in_note else ("sentence",)
+            faults.append((path, f"The model failed ({type(result).__name__})."))
+    if faults:
+        return Rejected(document.id, Invalid(*faults).errors)
+    return Answered(query, results)
 
 
 def batches(rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list]:

@@ -25,29 +25,58 @@ def answers(model: str, bodies: list[dict], window: int, **settings) -> dict:
     return found
 
 
-def test_a_row_on_which_our_code_fails_stops_no_other(toy_model):
-    class Failing:
-        def __init__(self, classifier):
-            self._classifier = classifier
+class Failing:
+    """Fails on what holds a zebrafish: when it is read, or when it is computed."""
 
-        def __getattr__(self, name):
-            return getattr(self._classifier, name)
+    def __init__(self, classifier, when: str):
+        self._classifier = classifier
+        self._when = when
+        self._zebrafish = tuple(classifier.encode(sentence("zebrafish")))
 
-        def encode(self, sentence, marked=True):
-            if "zebrafish" in sentence:
-                raise IndexError(sentence)
-            return self._classifier.encode(sentence, marked)
+    def __getattr__(self, name):
+        return getattr(self._classifier, name)
 
+    def encode(self, sentence, marked=True):
+        if self._when == "read" and "zebrafish" in sentence:
+            raise IndexError(sentence)
+        return self._classifier.encode(sentence, marked)
+
+    def classify(self, rows):
+        if self._zebrafish in map(tuple, rows):
+            raise RuntimeError("zebrafish")
+        return self._classifier.classify(rows)
+
+
+def sentence(entity: str) -> str:
+    return f"no [entity] {entity} [entity]"
+
+
+@pytest.mark.parametrize(
+    "when, pointer, detail",
+    [
+        ("read", "#", "Cannot be read (IndexError)."),
+        ("computed", "#/sentence", "The model failed (RuntimeError)."),
+    ],
+)
+def test_a_row_on_which_our_code_fails_stops_no_other(toy_model, when, pointer, detail):
     settings = Settings(model=str(toy_model))
-    scorer = Scorer(Failing(load_classifier(settings)), settings)
-    good, bad = (
-        {"sentence": f"no [entity] {word} [entity]"}
-        for word in "pain zebrafish".split()
-    )
-    first, failed, last = scorer.score([good, bad | {"id": "a"}, good])
-    assert first.predictions[0].label == last.predictions[0].label
+    scorer = Scorer(Failing(load_classifier(settings), when), settings)
+    good = [{"sentence": sentence(f"pain {number}")} for number in range(9)]
+    bad = {"sentence": sentence("zebrafish"), "id": "a"}
+    first, failed, *others = scorer.score([good[0], bad, *good[1:]])
+    assert all(answer.predictions for answer in (first, *others))
     assert failed.id == "a"
-    assert failed.errors == [{"pointer": "#", "detail": "Cannot be read (IndexError)."}]
+    assert failed.errors == [{"pointer": pointer, "detail": detail}]
+
+
+def test_an_entity_on_which_the_model_fails_is_pointed_at(toy_model):
+    settings = Settings(model=str(toy_model))
+    scorer = Scorer(Failing(load_classifier(settings), "computed"), settings)
+    text = "No pain.\nno zebrafish"
+    entities = [{"start": 3, "end": 7}, {"start": 12, "end": 21}]
+    (failed,) = scorer.score([{"text": text, "entities": entities}])
+    detail = "The model failed (RuntimeError)."
+    assert failed.errors == [{"pointer": "#/entities/1", "detail": detail}]
 
 
 def shuffled(bodies: list[dict]) -> list[dict]:
