@@ -2,21 +2,22 @@
 
     python infra/deploy.py COMMAND --environment dev|prod --account ID ...
 
-    register --image NAME@sha256:... --commit SHA --model NAME --model-revision SHA
-                             prints the new revision's ARN
+    register --image NAME@sha256:...   prints the new revision's ARN
+    release --revision ARN   update and smoke; what ran before, if smoke fails
     update --revision ARN    waits until it is in service
-    smoke --revision ARN     asks it through the load balancer
+    smoke --revision ARN     asks for predictions through the load balancer
     running                  prints what runs now, as the stack's parameters
 
 Rolling back is ``update`` with an older revision. Every step may be run again. Exit
 code 1 says that the step failed, and why in one line; 2 that the call was wrong.
 
 A step never guesses: ``update`` takes exactly the revision that was registered and
-approved, whatever was registered since; the number of tasks is autoscaling's.
+approved, whatever was registered since; the number of tasks is autoscaling's. Nor does
+it believe: an image counts only with the signature that says it was tested, and a
+revision's tags are what was signed.
 """
 
 import argparse
-import re
 import sys
 import time
 
@@ -24,15 +25,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from images import BY_DIGEST, TAGS, Failed, check_scan, verify
+
 CONTAINER = "negation-api"
 SERVICE = "negation-api"
 POLL_SECONDS = 10
 UPDATE_SECONDS = 30 * 60  # the circuit breaker trips long before
 SMOKE_SECONDS = 5 * 60
-# Of a revision: what its image is; and the stack's parameters that say the same.
-TAGS = {"commit": "Commit", "model": "Model", "model-revision": "ModelRevision"}
-BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 # Members that describe_task_definition gives and register_task_definition refuses.
 GIVEN_BY_ECS = (
     "taskDefinitionArn",
@@ -44,23 +43,23 @@ GIVEN_BY_ECS = (
     "registeredBy",
     "deregisteredAt",
 )
-# Run in the image itself, which has no other client than Python's.
+# Run in the image, which has no other client than Python's; often enough to meet every
+# task. An answer that is always the same is not one.
 SMOKE = """
-import json, sys, urllib.error, urllib.request
-body = json.dumps({"sentence": "Denies [entity] fever [entity]."}).encode()
+import json, os, sys, urllib.request
 headers = {"Content-Type": "application/json"}
-try:
-    urllib.request.urlopen(sys.argv[1] + "/health", timeout=30)
-    asked = urllib.request.Request(sys.argv[1] + "/predict", body, headers)
-    label = json.load(urllib.request.urlopen(asked, timeout=60))["label"]
-    sys.exit(label != "ABSENT")
-except urllib.error.HTTPError as error:
-    sys.exit(error.code != 401)
+if "SMOKE_KEY" in os.environ:
+    headers["X-API-Key"] = os.environ["SMOKE_KEY"]
+wanted = {"Denies [entity] fever [entity].": "ABSENT",
+          "The patient has a [entity] cough [entity].": "PRESENT"}
+for _ in range(10):
+    for sentence, label in wanted.items():
+        body = json.dumps({"sentence": sentence}).encode()
+        asked = urllib.request.Request(sys.argv[1] + "/predict", body, headers)
+        found = json.load(urllib.request.urlopen(asked, timeout=60))["label"]
+        if found != label:
+            sys.exit(f"{found} instead of {label}")
 """
-
-
-class Failed(RuntimeError):
-    """The step did not do what it was to do; the message is one line."""
 
 
 class Environment:
@@ -75,7 +74,11 @@ class Environment:
         found = session.client("sts", config=config).get_caller_identity()["Account"]
         if found != account:
             raise Failed(f"the credentials are of account {found}, not {account}")
+        self._deployer = f"negation-api-deploy-{name}"
+        self._name = name
         self._ecs = session.client("ecs", config=config)
+        self._ecr = session.client("ecr", config=config)
+        self._kms = session.client("kms", config=config)
         stacks = session.client("cloudformation", config=config).describe_stacks(
             StackName=f"negation-api-{name}"
         )
@@ -110,26 +113,43 @@ class Environment:
         values |= {p: tags[tag] for tag, p in TAGS.items() if tag in tags}
         return " ".join(f"{name}={value}" for name, value in values.items())
 
-    def register(self, image: str, commit: str, model: str, model_revision: str) -> str:
+    def register(self, image: str) -> str:
         """Register what the service runs, but with *image*; give the ARN.
 
         :param image: by digest, so that what runs is what was approved.
-        :param commit: the whole SHA that the image was built from.
-        :param model: its name, as the image has it.
+        :raises Failed: when it was not signed after its tests, or ECR's scan found
+            what nobody accepted.
         """
-        if not BY_DIGEST.fullmatch(image) or not COMMIT.fullmatch(commit):
-            raise Failed("the image must be named by digest, the commit in full")
+        if not BY_DIGEST.fullmatch(image):
+            raise Failed("the image must be named by digest")
+        signed = verify(image, self._ecr, self._kms)
+        check_scan(image, self._ecr, sleep=self._sleep)
         definition = self._definition(self._service()["taskDefinition"])
         for member in GIVEN_BY_ECS:
             definition.pop(member, None)
         _container(definition)["image"] = image
-        values = ("negation_api", commit, model, model_revision)
-        tags = [
-            {"key": key, "value": value}
-            for key, value in zip(("project", *TAGS), values, strict=True)
-        ]
+        values = {"project": "negation_api", "environment": self._name}
+        values |= {tag: signed[tag] for tag in TAGS}
+        tags = [{"key": key, "value": value} for key, value in values.items()]
         made = self._ecs.register_task_definition(**definition, tags=tags)
         return made["taskDefinition"]["taskDefinitionArn"]
+
+    def release(self, revision: str) -> None:
+        """Put *revision* into service and ask it; take it back if it does not answer.
+
+        What fails earlier ECS takes back itself: tasks that do not start, and alarms.
+
+        :raises Failed: with what is in service then.
+        """
+        before = self._service()["taskDefinition"]
+        self.update(revision)
+        try:
+            self.smoke(revision)
+        except Failed as error:
+            if before == revision:
+                raise Failed(f"{error}; it ran before, so nothing was put back")
+            self._put(before)  # as it was, whoever signed it
+            raise Failed(f"{error}; {before} is back in service") from None
 
     def update(self, revision: str) -> None:
         """Put *revision* into service and wait until it is.
@@ -138,6 +158,9 @@ class Environment:
             deploys something else; otherwise after ``UPDATE_SECONDS``.
         """
         self._check(revision)
+        self._put(revision)
+
+    def _put(self, revision: str) -> None:
         service = self._service()
         deployment = _deployment_of(service, revision)
         if deployment is None:
@@ -156,6 +179,12 @@ class Environment:
             raise Failed(f"the revision must be an ARN of family {wanted}")
         if definition["status"] != "ACTIVE":
             raise Failed(f"the revision is {definition['status']}")
+        # Who may register at all may do so in any family, but not under another name.
+        by = definition.get("registeredBy", "")
+        other = ":assumed-role/negation-api-" in by
+        if other and f":assumed-role/{self._deployer}/" not in by:
+            raise Failed(f"the revision was registered by {by}")
+        verify(_container(definition)["image"], self._ecr, self._kms)
 
     def _wait(self, deployment_id: str) -> None:
         for _ in range(UPDATE_SECONDS // POLL_SECONDS):
@@ -174,17 +203,13 @@ class Environment:
         raise Failed(f"not in service after {UPDATE_SECONDS} s")
 
     def smoke(self, revision: str) -> None:
-        """Ask for a prediction through the load balancer, from a task beside it.
-
-        With API keys the answer 401 shows as much: a task answered.
-        """
-        self._check(revision)
+        """Ask for predictions through the load balancer, from a task beside it."""
         if self._service()["taskDefinition"] != revision:
             raise Failed("the service runs another revision")
         command = ["python", "-c", SMOKE, self._outputs["Url"]]
         started = self._ecs.run_task(
             cluster=self._cluster,
-            taskDefinition=revision,
+            taskDefinition=f"{self._outputs['Family']}-smoke",
             launchType="FARGATE",
             startedBy="smoke-test",
             networkConfiguration={
@@ -194,7 +219,7 @@ class Environment:
                     "assignPublicIp": "DISABLED",
                 }
             },
-            overrides={"containerOverrides": [{"name": CONTAINER, "command": command}]},
+            overrides={"containerOverrides": [{"name": "smoke", "command": command}]},
         )
         if not started["tasks"]:
             raise Failed(f"no task: {started['failures'][0].get('reason')}")
@@ -209,7 +234,10 @@ class Environment:
                 code = task["containers"][0].get("exitCode")
                 if code != 0:
                     reason = task.get("stoppedReason", "")
-                    raise Failed(f"the smoke test ended with {code}: {reason}")
+                    raise Failed(
+                        f"the smoke test ended with {code} ({reason}); the log streams"
+                        " smoke/... say why"
+                    )
                 return
             self._sleep(POLL_SECONDS)
         raise Failed(f"the smoke test has not ended after {SMOKE_SECONDS} s")
@@ -236,7 +264,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="deploy.py", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     wanted = {
-        "register": ("--image", "--commit", "--model", "--model-revision"),
+        "register": ("--image",),
+        "release": ("--revision",),
         "update": ("--revision",),
         "smoke": ("--revision",),
         "running": (),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from balancer import HEADERS, NUM_CLIENTS, Balancer, Load, connected
-from cloudformation import load, resolve
+from cloudformation import Stack, load
 from containers import BASE, Container, Engine
 from inside import WANTED
 from server import free_port, read_reply, wait_until
@@ -26,9 +26,9 @@ REVISION = json.loads((ROOT / "negation_api/embedded/manifest.json").read_text()
 MAX_ADDED_MB = 900  # to the base image
 START_SECONDS = 120
 TEMPLATE = load("environment")
-TASK = resolve(TEMPLATE, TEMPLATE["Resources"]["Task"]["Properties"])
+TASK = Stack(TEMPLATE).resource("Task")
 (DEFINITION,) = TASK["ContainerDefinitions"]
-MEMORY_BYTES = TASK["Memory"] * 2**20
+MEMORY_BYTES = int(TASK["Memory"]) * 2**20
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+import images
+from attested import (
+    COMMIT,
+    MODEL,
+    FakeECR,
+    FakeKMS,
+    at_aws,
+    digest,
+    signing,
+    write_image,
+)
 from negation_api.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +38,7 @@ def workflow(name: str) -> dict[str, dict]:
     return jobs
 
 
-WORKFLOWS = ["deliver", "roll-back"]
+WORKFLOWS = ["deliver", "roll-back-dev", "roll-back-prod"]
 
 
 def steps(job: str) -> str:
@@ -36,10 +47,28 @@ def steps(job: str) -> str:
 
 
 def runs(job: str) -> list[str]:
-    """Give what a job runs in a shell, command by command."""
-    steps = CONFIG["jobs"][job]["steps"]
-    runs = (step["run"] for step in steps if isinstance(step, dict) and "run" in step)
-    return [run if isinstance(run, str) else run["command"] for run in runs]
+    """Give what a job runs in a shell, command by command, those of commands too."""
+    found = []
+    for step in CONFIG["jobs"][job]["steps"]:
+        name, members = step if isinstance(step, str) else next(iter(step)), step
+        if name in CONFIG["commands"]:
+            inner = CONFIG["commands"][name]["steps"]
+            found += [each["run"]["command"] for each in inner if "run" in each]
+        elif name == "run":
+            run = members["run"]
+            found.append(run if isinstance(run, str) else run["command"])
+    return found
+
+
+def shell(command: str, **options) -> subprocess.CompletedProcess:
+    """Run a command as CircleCI does."""
+    words = ["bash", "-eo", "pipefail", "-c", command]
+    return subprocess.run(words, capture_output=True, text=True, **options)
+
+
+def position(job: str, words: str) -> int:
+    """Tell where in a job's commands *words* stand."""
+    return "\n".join(runs(job)).index(words)
 
 
 def normal(pin: str) -> str:
@@ -69,7 +98,8 @@ def test_everything_that_is_named_exists(name):
         assert job["executor"] in CONFIG["executors"]
         for step in job["steps"]:
             step = step if isinstance(step, str) else next(iter(step))
-            own = CONFIG["commands"].keys() | {"checkout", "setup_remote_docker", "run"}
+            own = CONFIG["commands"].keys() | {"checkout", "run", "when"}
+            own |= {"store_artifacts"}
             assert step in own | {"persist_to_workspace", "attach_workspace"}
 
 
@@ -81,7 +111,55 @@ def test_an_approval_stands_before_every_change(name):
     for job in changes:
         (gate,) = job["requires"]
         assert jobs[gate]["type"] == "approval"
-        assert job["context"] == "aws"
+
+
+ROLE = {"push": "push", "dev": "deploy-dev", "prod": "deploy-prod"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_each_environment_has_its_context_and_its_role(name):
+    for job in workflow(name).values():
+        if job["job"] not in CHANGES:
+            assert "context" not in job
+            continue
+        where = job.get("environment", "push")
+        assert job["context"] == f"aws-{where}"
+        (taken,) = (
+            step["take-role"]["role"]
+            for step in CONFIG["jobs"][job["job"]]["steps"]
+            if "take-role" in step
+        )
+        assert taken.replace("<< parameters.environment >>", where) == ROLE[where]
+        if name != "deliver":
+            assert name == f"roll-back-{where}"
+
+
+def test_no_other_job_takes_a_role():
+    taking = {job for job in CONFIG["jobs"] if "take-role" in steps(job)}
+    assert taking == CHANGES
+    (role,) = re.findall(r"role_arn: (.*)", PATH.read_text())
+    assert role.endswith(":role/negation-api-<< parameters.role >>")
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_roll_back_is_of_the_environment_that_was_asked_for(environment):
+    condition = CONFIG["workflows"][f"roll-back-{environment}"]["when"]["and"]
+    wanted = [environment, "<< pipeline.parameters.rollback-environment >>"]
+    assert condition[0] == {"equal": wanted}
+    revision = ["", "<< pipeline.parameters.rollback-revision >>"]
+    assert condition[1] == {"not": {"equal": revision}}
+    assert CONFIG["workflows"]["deliver"]["when"] == {"equal": revision}
+
+
+def test_no_parameter_of_a_pipeline_is_pasted_into_a_shell():
+    """An enumerated parameter of a job is its own; all else comes from outside."""
+    own = "<< parameters.environment >>"
+    for job in CONFIG["jobs"]:
+        for command in runs(job):
+            assert "<<" not in command.replace(own, "")
+            if own in command:
+                kind = CONFIG["jobs"][job]["parameters"]["environment"]
+                assert kind == {"type": "enum", "enum": ["dev", "prod"]}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -93,9 +171,10 @@ def test_only_main_changes_anything(name):
 
 def test_every_push_is_tested_and_nothing_is_approved_untested():
     jobs = workflow("deliver")
-    for name in ("lint", "test", "image"):
+    tests = {"lint", "test", "system", "image"}
+    for name in tests:
         assert "filters" not in jobs[name]
-    assert set(jobs["approve-push"]["requires"]) == {"lint", "test", "image"}
+    assert set(jobs["approve-push"]["requires"]) == tests
 
 
 def test_prod_comes_after_dev():
@@ -126,8 +205,7 @@ def test_deployments_to_one_environment_take_turns():
         for job in workflow(name).values()
         if job["job"] in ("update", "roll-back")
     ]
-    assert [group.rpartition("/")[2] for group in groups[:2]] == ["dev", "prod"]
-    assert groups[2].endswith("<< pipeline.parameters.rollback-environment >>")
+    assert [group.rpartition("/")[2] for group in groups] == ["dev", "prod"] * 2
 
 
 # --- faults of a published pipeline of this kind, which this one must not have ------
@@ -141,72 +219,163 @@ def test_a_revision_is_registered_once_and_carried():
 
 
 def test_prod_runs_what_dev_ran():
-    building = [job for job in CONFIG["jobs"] if "docker push" in steps(job)]
-    assert building == ["push"]
+    building = [job for job in CONFIG["jobs"] if "docker build" in steps(job)]
+    pushing = [job for job in CONFIG["jobs"] if "docker://$repository" in steps(job)]
+    assert (building, pushing) == (["image"], ["push"])
     assert "$(cat deploy/image)" in steps("register")
 
 
-def test_images_are_tagged_with_the_whole_commit_and_named_by_digest():
-    assert "negation-api:$CIRCLE_SHA1" in steps("push")
-    assert "pushed=$(digest)" in steps("push")
-    assert "negation-api@$pushed" in steps("push")
+def test_what_is_pushed_is_what_was_tested():
+    """Written down once; what is run, listed, carried and pushed is read from that."""
+    order = [
+        "docker build",
+        "docker save --output built.tar negation-api:built",
+        "docker-archive:built.tar dir:image",
+        "dir:image docker-archive:tested.tar:negation-api:tested",
+        "docker load --input tested.tar",
+        "docker run -d --name test",
+        "python - < tests/inside.py",
+        "python - < infra/sbom.py > sbom.json",
+    ]
+    places = [position("image", words) for words in order]
+    assert places == sorted(places)
+    ran = "\n".join(runs("image"))
+    assert re.search(r"docker run [^#]*? negation-api:tested\n", ran)
+    assert "negation-api:built" not in ran[places[3] :]
+    (kept,) = (s["when"] for s in CONFIG["jobs"]["image"]["steps"] if "when" in s)
+    assert kept["condition"] == {"equal": ["main", "<< pipeline.git.branch >>"]}
+    paths = {"root": ".", "paths": ["image", "sbom.json"]}
+    assert kept["steps"] == [{"persist_to_workspace": paths}]
+    assert "--preserve-digests dir:image" in "\n".join(runs("push"))
+    assert "docker " not in "\n".join(runs("push"))
+
+
+def test_it_is_run_as_the_task_definition_says():
+    command = "\n".join(runs("image"))
+    for option in (
+        "--read-only",
+        "--cap-drop ALL",
+        "--network none",
+        "--security-opt no-new-privileges",
+        "--init",
+    ):
+        assert option in command
+
+
+def test_the_image_is_known_by_its_digest():
+    (command,) = (run for run in runs("push") if "sign" in run)
+    assert "tag=$(python infra/images.py tag image)" in command
     assert ":latest" not in PATH.read_text()
+    assert position("push", "sign image") > position("push", "dir:image")
 
 
-AWS = """#!/bin/sh
-case "$*" in
-  *describe-images*) [ -e pushed ] && echo sha256:abc || exit 254 ;;
-  *get-login-password*) echo secret ;;
+SKOPEO = """#!/bin/sh
+echo "$*" >> skopeo.log
+case "$1 $2" in
+  "login --username") cat > /dev/null ;;
+  "inspect --raw") cat "registry/${3##*:}" ;;
+  "copy --preserve-digests")
+    [ ! -e broken ] || exit 1
+    cp "${3#dir:}/manifest.json" "registry/${4##*:}" ;;
 esac
 """
-DOCKER = """#!/bin/sh
-[ "$1" != login ] || cat > /dev/null
-echo "$*" >> docker.log
-[ "$1" != push ] || [ -e broken ] || touch pushed
+AWS = """#!/bin/sh
+[ "$*" = "ecr get-login-password" ] && echo secret
 """
 
 
-def push(directory: Path, base="python@sha256:" + "0" * 64) -> int:
-    """Run what the job ``push`` runs, beside an aws and a docker of a few lines."""
-    tools = directory / "bin"
-    tools.mkdir(exist_ok=True)
-    for name, text in {"aws": AWS, "docker": DOCKER}.items():
+def push(directory: Path, kms: str, image: Path) -> subprocess.CompletedProcess:
+    """Run what the job ``push`` runs, beside an aws and a skopeo of a few lines."""
+    tools, registry = directory / "bin", directory / "registry"
+    for made in (tools, registry):
+        made.mkdir(exist_ok=True)
+    for name, text in {"aws": AWS, "skopeo": SKOPEO}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    environment = {
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "AWS_ORG_ACCOUNT": "123456789012",
-        "AWS_REGION": "eu-central-1",
-        "CIRCLE_SHA1": "c" * 40,
-    }
-    (command,) = (run for run in runs("push") if "docker push" in run)
-    script = command.replace("<< pipeline.parameters.base >>", base)
-    shell = ["bash", "-eo", "pipefail", "-c", script]  # CircleCI's
-    return subprocess.run(
-        shell, cwd=directory, env=environment, capture_output=True
-    ).returncode
+    for name in ("python", "infra"):
+        target = Path(sys.executable) if name == "python" else ROOT / "infra"
+        place = (tools if name == "python" else directory) / name
+        place.unlink(missing_ok=True)
+        place.symlink_to(target)
+    (directory / "image").unlink(missing_ok=True)
+    (directory / "image").symlink_to(image)
+    (directory / "sbom.json").write_text("{}")
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", **at_aws(kms)}
+    (command,) = (run for run in runs("push") if "docker://" in run)
+    return shell(command, cwd=directory, env=environment)
 
 
-def test_a_commit_is_built_and_pushed_once(tmp_path):
+@pytest.fixture(scope="module")
+def kms():
+    with signing() as address:
+        yield address
+
+
+def copies(directory: Path) -> list[str]:
+    lines = (directory / "skopeo.log").read_text().splitlines()
+    return [line.split()[2] for line in lines if line.startswith("copy")]
+
+
+def test_what_was_tested_is_pushed_and_signed_once(tmp_path, kms):
+    image = write_image(tmp_path / "tested")
     for _ in range(2):
-        assert push(tmp_path) == 0
-        image = (tmp_path / "deploy" / "image").read_text()
+        done = push(tmp_path, kms, image)
+        assert done.returncode == 0, done.stderr
+        name = (tmp_path / "deploy" / "image").read_text()
         registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-        assert image == f"{registry}/negation-api@sha256:abc\n"
-    log = (tmp_path / "docker.log").read_text().splitlines()
-    assert [line.split()[0] for line in log] == ["login", "build", "push"]
-    assert all("secret" not in line for line in log)
+        assert name == f"{registry}/negation-api@{digest(image)}\n"
+    assert copies(tmp_path) == ["dir:image", "dir:attestation"]
+    assert "secret" not in (tmp_path / "skopeo.log").read_text()
+    ecr = FakeECR()
+    attestation = images.attestation_tag(digest(image))
+    ecr.manifests[attestation] = (tmp_path / "registry" / attestation).read_text()
+    signed = images.verify(name.strip(), ecr, FakeKMS())
+    assert (signed["commit"], signed["model"]) == (COMMIT, MODEL)
 
 
-def test_a_push_that_leaves_no_image_fails(tmp_path):
-    (tmp_path / "broken").touch()
-    assert push(tmp_path) != 0
+def test_another_model_of_the_same_commit_is_another_image(tmp_path, kms):
+    names = set()
+    for model in (MODEL, "embedded"):
+        image = write_image(tmp_path / f"image-{model == MODEL}", model=model)
+        assert push(tmp_path, kms, image).returncode == 0
+        names.add((tmp_path / "deploy" / "image").read_text())
+    assert len(names) == 2
+
+
+def test_a_pipeline_run_again_does_not_replace_the_image(tmp_path, kms):
+    first = write_image(tmp_path / "first")
+    again = write_image(tmp_path / "again", salt="built at another time")
+    for image in (first, again):
+        assert push(tmp_path, kms, image).returncode == 0
+    assert digest(first) in (tmp_path / "deploy" / "image").read_text()
+    assert copies(tmp_path) == ["dir:image", "dir:attestation"]
+
+
+def test_what_another_pushed_and_did_not_sign_is_not_signed(tmp_path, kms):
+    mine, theirs = (write_image(tmp_path / name, salt=name) for name in "ab")
+    (tmp_path / "registry").mkdir()
+    tag = tmp_path / "registry" / images.tag(mine)
+    tag.write_bytes((theirs / "manifest.json").read_bytes())
+    done = push(tmp_path, kms, mine)
+    assert done.returncode != 0 and digest(theirs) in done.stderr
     assert not (tmp_path / "deploy" / "image").exists()
 
 
-def test_what_is_pushed_stands_on_a_base_named_by_digest(tmp_path):
-    assert push(tmp_path, base="python:3.11") != 0
-    assert not (tmp_path / "docker.log").exists()
+def test_a_push_that_leaves_no_image_fails(tmp_path, kms):
+    (tmp_path / "broken").touch()
+    assert push(tmp_path, kms, write_image(tmp_path / "tested")).returncode != 0
+    assert not (tmp_path / "deploy" / "image").exists()
+
+
+def test_what_is_pushed_stands_on_a_base_named_by_digest(tmp_path, kms):
+    done = push(tmp_path, kms, write_image(tmp_path / "tested", base="python:3.11"))
+    assert done.returncode != 0 and "by digest" in done.stderr
+    assert not (tmp_path / "skopeo.log").exists()
+
+
+def test_a_release_is_asked_for_predictions():
+    assert "deploy.py release" in "".join(runs("update"))
+    assert "for step in update smoke" in "".join(runs("roll-back"))
 
 
 def test_nothing_sets_the_number_of_tasks():
@@ -235,6 +404,15 @@ def test_one_python_everywhere():
 
 def test_the_same_commands_as_on_a_laptop():
     assert "make lint" in steps("lint") and "make test" in steps("test")
+    assert "make test-system" in steps("system")
+
+
+def test_circleci_runs_what_the_gate_runs():
+    gate = re.findall(r"^make (\S+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    ours = "\n".join(command for job in CONFIG["jobs"] for command in runs(job))
+    assert {"lint", "test", "test-system"} == set(gate)
+    for target in gate:
+        assert re.search(rf"make {target}$", ours, re.MULTILINE)
 
 
 def test_every_push_is_audited_for_known_vulnerabilities():
@@ -251,10 +429,11 @@ def test_the_model_is_in_the_image_at_a_pinned_revision():
     pinned = CONFIG["parameters"]["model-revision"]["default"]
     assert pinned == Settings().model_revision
     assert re.fullmatch(r"[0-9a-f]{40}", pinned)
-    for argument in ("model", "model-revision"):
+    for argument in ("base", "model", "model-revision"):
         name = argument.upper().replace("-", "_")
-        wanted = f'--build-arg {name}="<< pipeline.parameters.{argument} >>"'
-        assert wanted in "".join(runs("push"))
+        assert f'--build-arg {name}="${name}"' in "".join(runs("image"))
+        given = CONFIG["jobs"]["image"]["environment"][name]
+        assert given == f"<< pipeline.parameters.{argument} >>"
 
 
 def test_dependencies_of_the_image_have_hashes():

@@ -253,7 +253,7 @@ class Template:
         """Give the numbers that others must agree with; none without a template."""
         if not self._template:
             return {}
-        task = self._properties("AWS::ECS::TaskDefinition")
+        task = self._task()
         (container,) = task["ContainerDefinitions"]
         balancer = self._properties("AWS::ElasticLoadBalancingV2::LoadBalancer")
         targets = self._properties("AWS::ElasticLoadBalancingV2::TargetGroup")
@@ -279,10 +279,15 @@ class Template:
         """Give what the template sets in the container's environment."""
         if not self._template:
             return {}
-        task = self._properties("AWS::ECS::TaskDefinition")
+        task = self._task()
         (container,) = task["ContainerDefinitions"]
         told = container.get("Environment", [])
         return {each["Name"]: str(self._resolve(each["Value"])) for each in told}
+
+    def _task(self) -> dict:
+        """Give the task definition that the service runs."""
+        name = self._properties("AWS::ECS::Service")["TaskDefinition"]["Ref"]
+        return self._template["Resources"][name]["Properties"]
 
     def _properties(self, kind: str) -> dict:
         resources = self._template["Resources"].values()
