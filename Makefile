@@ -52,6 +52,7 @@ report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 bench: .venv-bench/.done  ## Service, bound and peers; a quarter of an hour, needs wrk.
 	.venv-bench/bin/python bench/run.py
 	.venv-bench/bin/python bench/report.py bench/results/results.json docs/performance.md
+	.venv-bench/bin/python infra/costs.py
 
 bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five minutes.
 	.venv-bench/bin/python bench/run.py --shapes 1x2 2x1 2x2 \
