@@ -102,9 +102,15 @@ FAULTS = {
     ),
     "architecture of the task": (
         doctor.TEMPLATE,
-        "Architecture: {Type: String, Default: X86_64",
-        "Architecture: {Type: String, Default: ARM64",
+        "Memory: !Ref Memory\n      RuntimePlatform: {CpuArchitecture: X86_64",
+        "Memory: !Ref Memory\n      RuntimePlatform: {CpuArchitecture: ARM64",
         ("built for X86_64", "ARM64"),
+    ),
+    "architecture of what builds": (
+        doctor.PIPELINE,
+        "ubuntu-2404:current\n    resource_class: large",
+        "ubuntu-2404:current\n    resource_class: arm.large",
+        ("built for ARM64", "X86_64"),
     ),
     "architecture of the image": (
         doctor.DOCKERFILE,

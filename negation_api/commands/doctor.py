@@ -187,13 +187,15 @@ def _cores(settings: Settings, cores: float) -> Iterator[str]:
 def _architecture(root: Path, wanted: str | None) -> Iterator[str]:
     """Compare where the image is built with where it runs."""
     pipeline = yaml.safe_load(_text(root / PIPELINE)) or {}
-    machine = pipeline.get("parameters", {}).get("machine", {}).get("default")
+    executors = pipeline.get("executors", {}).values()
+    machines = [each.get("resource_class", "") for each in executors]
     platform = re.search(
         r"^FROM\s+--platform=\S*?(arm64|amd64)", _text(root / DOCKERFILE), re.M
     )
-    if not wanted or not (platform or machine):
+    if not wanted or not (platform or machines):
         return
-    arm = platform[1] == "arm64" if platform else machine.startswith("arm.")
+    arm = any(each.startswith("arm.") for each in machines)
+    arm = platform[1] == "arm64" if platform else arm
     built = "ARM64" if arm else "X86_64"
     if built != wanted:
         yield (
