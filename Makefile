@@ -3,6 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests of a second or so, without a server.
+QUICK := artefact assertion batching columns evaluate explain fhir layers openapi \
+    predict receiving settings
+
 help:  ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -62,6 +66,9 @@ bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five m
 openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
 	$(BIN)/python -m negation_api.http.openapi > docs/openapi.json
 
+picture: $(VENV)/.dev  ## Draw the picture in docs/architecture.md anew.
+	PYTHONPATH=. $(BIN)/python scripts/draw_layers.py
+
 format: $(VENV)/.dev  ## Let Black change the files.
 	$(BIN)/black .
 
@@ -87,6 +94,9 @@ audit: .venv-audit/.done  ## Known vulnerabilities of what is pinned; asks PyPI.
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
 	    -r requirements.txt -r requirements-otel.txt -r requirements-spark.txt
 
+check: lint  ## What to run before a commit: lint and the quick tests.
+	$(BIN)/python -m pytest -q $(QUICK:%=tests/test_%.py) negation_api
+
 test: $(VENV)/.dev  ## All tests that need Python packages only.
 	$(BIN)/python -m pytest
 
@@ -95,5 +105,5 @@ test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, r
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
-.PHONY: help install run model train report bench bench-shapes openapi format hashes lint audit \
+.PHONY: help install run model train report bench bench-shapes openapi picture format check hashes lint audit \
     test test-system

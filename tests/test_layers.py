@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import draw_layers
+
 WEB = ("flask", "werkzeug", "gunicorn", "prometheus_client")
 
 
@@ -41,3 +43,16 @@ def test_an_unknown_name_is_none_of_the_package():
     import negation_api
 
     assert not hasattr(negation_api, "create_apps")
+
+
+def test_the_picture_is_of_today_s_imports():
+    """`make picture` draws it."""
+    text = draw_layers.PAPER.read_text(encoding="utf-8")
+    assert draw_layers.redrawn(text) == text
+
+
+def test_the_picture_has_the_way_of_a_request():
+    picture = draw_layers.draw()
+    for arrow in ("server --> http", "http --> scoring", "contract --> text"):
+        assert f"    {arrow}\n" in picture
+    assert "batch[" not in picture

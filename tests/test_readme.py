@@ -89,7 +89,13 @@ def shown(default) -> str:
     return f"`{value}`" if value != "" else ""
 
 
-PAPERS = ["README.md", "README-local.md", "CONTRIBUTING.md", "SECURITY.md"]
+PAPERS = [
+    "README.md",
+    "README-local.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+]
 
 
 @pytest.mark.parametrize("paper", PAPERS)
