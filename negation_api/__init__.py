@@ -5,7 +5,7 @@ Importing the package costs nothing: what it is made of is loaded when asked for
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 
 def __getattr__(name: str):
