@@ -7,14 +7,17 @@ import sys
 import pytest
 import torch
 
+from negation_api.model import quantize
+from negation_api.model.classifier import load_classifier
 from negation_api.model.quantize import (
     ZERO,
     QuantizedLinear,
     _quantize,
-    move_by,
+    rounding_shift,
     weight_scales,
 )
 from negation_api.model.workspace import Workspace
+from negation_api.settings import Settings
 
 
 def layer(inputs=64, outputs=96, **kwargs) -> torch.nn.Linear:
@@ -43,7 +46,7 @@ def test_no_input_leaves_the_range_of_its_byte():
         for first in (-low, low, -width / 2, -width):
             x = torch.linspace(first, first + width, 9)[None]
             bytes_ = torch.empty(1, 9, dtype=torch.uint8)
-            largest, inverse = _quantize(x, move_by(9), bytes_, Workspace())
+            largest, inverse = _quantize(x, rounding_shift(9), bytes_, Workspace())
             scale = largest / 127
             assert torch.isclose(largest * inverse, torch.ones(1))
             assert 1 <= bytes_.min() <= bytes_.max() <= 255
@@ -141,7 +144,46 @@ def test_what_onednn_generates_is_there_before_the_first_request():
 
 @pytest.mark.parametrize("vnni, most", [(True, 127), (False, 64)])
 def test_an_older_cpu_keeps_neighbours_of_one_sign_small(monkeypatch, vnni, most):
-    monkeypatch.setattr("torch.cpu._is_vnni_supported", lambda: vnni)
+    capabilities = {"avx512_vnni": vnni}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     scales = weight_scales(torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]))
     quantized = (torch.ones(3) / scales).round().tolist()
     assert quantized == [most, most, 127]
+
+
+class Lacking:
+    """Stands in for a torch without the operator."""
+
+    def __init__(self, *args):
+        raise AttributeError("no operator qlinear_prepack\nand a page more")
+
+
+class Wrong(QuantizedLinear):
+    """Stands in for a CPU on which the operator computes something else."""
+
+    def __call__(self, x, plus=None):
+        return 2 * super().__call__(x)
+
+
+@pytest.mark.parametrize(
+    "stand_in, reason",
+    [(Lacking, "no operator qlinear_prepack"), (Wrong, "a result is 10")],
+)
+def test_where_int8_cannot_be_computed_fp32_is(
+    monkeypatch, caplog, toy_model, stand_in, reason
+):
+    """With one line in the log; replies say which it is."""
+    monkeypatch.setattr(quantize, "QuantizedLinear", stand_in)
+    settings = Settings(model=str(toy_model), precision="int8")
+    classifier = load_classifier.__wrapped__(settings)
+    assert classifier.precision == "fp32"
+    assert len(classifier.classify([classifier.encode("no pain")])) == 1
+    (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
+    assert record.message == "int8 cannot be computed; fp32 instead"
+    assert record.error.startswith(reason)
+
+
+def test_where_int8_can_be_computed_it_is(toy_model):
+    assert quantize.why_not() is None
+    settings = Settings(model=str(toy_model), precision="int8")
+    assert load_classifier.__wrapped__(settings).precision == "int8"

@@ -8,7 +8,7 @@ the weights transformers' own; what differs is the order of the work:
   the longest of a group of rows of like length.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
-- What is large is computed in memory that each thread keeps, in rooms: "x" is
+- What is large is computed in memory that each thread keeps, in buffers: "x" is
   what goes from layer to layer; "linear" what a linear layer gives; "mixed" what
   attention does; "wide" what is wider, or padded, on the way to the next of them. What
   torch makes room for itself is copied into one and freed at once, so that nothing
@@ -26,10 +26,11 @@ from itertools import accumulate, chain
 import torch
 from torch.nn import functional
 
-from negation_api.model.quantize import QuantizedLinear, round_up
+from negation_api.model.linear import Linear, PlainLinear
+from negation_api.model.quantize import QuantizedLinear
 from negation_api.model.workspace import Workspace
 
-Linear = Callable[[torch.Tensor], torch.Tensor]
+Norm = Callable[[torch.Tensor], torch.Tensor]
 
 # Pairs of tokens of which one is padding, in a group: as many as take about as long as
 # one more group would.
@@ -85,8 +86,8 @@ class Group:
         """Lay its part of (tokens, width) out as (rows, longest, width)."""
         x = x[self.tokens]
         if self.padded is not None:
-            room = space.take("wide", len(self.padded), x.shape[1])
-            x = torch.index_select(x, 0, self.padded, out=room)
+            buffer = space.take("wide", len(self.padded), x.shape[1])
+            x = torch.index_select(x, 0, self.padded, out=buffer)
         return x.view(self.rows.stop - self.rows.start, self.longest, -1)
 
     def pack(self, x: torch.Tensor, out: torch.Tensor) -> None:
@@ -125,20 +126,20 @@ class PackedBert:
         self._space = space = Workspace()
         make = partial(QuantizedLinear if int8 else PlainLinear, space)
         # A view of one weight keeps the whole file of weights mapped.
-        keep = torch.Tensor.clone if int8 else torch.Tensor.detach
+        own = torch.Tensor.clone if int8 else torch.Tensor.detach
         embeddings = bert.embeddings
-        self._words = keep(embeddings.word_embeddings.weight.detach())
+        self._words = own(embeddings.word_embeddings.weight.detach())
         self._places = (
             embeddings.position_embeddings.weight
             + embeddings.token_type_embeddings.weight[0]
         ).detach()
-        self._norm = _norm(embeddings.LayerNorm, keep)
+        self._norm = _norm(embeddings.LayerNorm, own)
         heads = config.num_attention_heads
         self._layers = [
-            Layer(layer, heads, space, make, keep) for layer in bert.encoder.layer
+            Layer(layer, heads, space, make, own) for layer in bert.encoder.layer
         ]
         self._pooler = make(bert.pooler.dense)
-        self._classifier = PlainLinear(space, network.classifier, keep=keep)
+        self._classifier = PlainLinear(space, network.classifier, own=own)
         if int8:  # before a fork, so that the code is shared
             for linear in self._layers[0].linears:
                 linear.prepare(config.max_position_embeddings)
@@ -166,58 +167,19 @@ class PackedBert:
         return logits
 
 
-class PlainLinear:
-    """Computes what a ``torch.nn.Linear`` does.
-
-    What it gives lies in the room "wide" when GELU is applied to it, otherwise in
-    "linear", where its input must not lie.
-
-    :param gelu: apply GELU to what comes out.
-    """
-
-    def __init__(
-        self,
-        space: Workspace,
-        linear: torch.nn.Linear,
-        gelu: bool = False,
-        keep=torch.Tensor.detach,
-    ):
-        self._space = space
-        self._weight = keep(linear.weight.detach()).t()  # (in, out)
-        self._bias = keep(linear.bias.detach())
-        self._gelu = gelu
-
-    def __call__(
-        self, x: torch.Tensor, plus: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Map (rows, in) to (rows, out), and add *plus* (rows, out)."""
-        name, num_rows = "linear", len(x)
-        if self._gelu:  # oneDNN's, which keeps code for each number of rows
-            name, num_rows = "wide", round_up(num_rows)
-        room = self._space.take(name, num_rows, self._weight.shape[1])
-        out = room[: len(x)]
-        if plus is None:
-            torch.addmm(self._bias, x, self._weight, out=out)
-        else:
-            torch.add(plus, self._bias, out=out).addmm_(x, self._weight)
-        if self._gelu:
-            torch._C._nn.gelu_(room)
-        return out
-
-
 class Layer:
     """One transformer layer."""
 
-    def __init__(self, layer, heads: int, space: Workspace, make, keep):
+    def __init__(self, layer, heads: int, space: Workspace, make, own):
         attention = layer.attention.self
         self._heads = heads
         self._space = space
         self._attend = make(_join(attention.query, attention.key, attention.value))
         self._project = make(layer.attention.output.dense)
-        self._norm = _norm(layer.attention.output.LayerNorm, keep)
+        self._norm = _norm(layer.attention.output.LayerNorm, own)
         self._widen = make(layer.intermediate.dense, gelu=True)
         self._narrow = make(layer.output.dense)
-        self._last_norm = _norm(layer.output.LayerNorm, keep)
+        self._last_norm = _norm(layer.output.LayerNorm, own)
 
     @property
     def linears(self) -> tuple[Linear, ...]:
@@ -270,7 +232,7 @@ def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:
     return joined
 
 
-def _norm(layer: torch.nn.LayerNorm, keep) -> Linear:
-    weight, bias = keep(layer.weight.detach()), keep(layer.bias.detach())
+def _norm(layer: torch.nn.LayerNorm, own) -> Norm:
+    weight, bias = own(layer.weight.detach()), own(layer.bias.detach())
     shape, epsilon = layer.normalized_shape, layer.eps
     return lambda x: functional.layer_norm(x, shape, weight, bias, epsilon)

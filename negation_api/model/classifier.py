@@ -42,6 +42,7 @@ from negation_api.model.artefact import (  # noqa: E402
     verify,
 )
 from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
+from negation_api.model.quantize import why_not  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import (  # noqa: E402
     MIN_READ_CHARS,
@@ -316,14 +317,17 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     int8 = settings.precision == "int8"
     if int8 and not can_pack(config):
         raise ModelError(f"PRECISION=int8 is for BERT only; MODEL={model} is another")
+    reason = why_not() if int8 else None
+    if reason:
+        log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
+    int8 = int8 and not reason
     network = _read_network(directory, config)
     if can_pack(config):
         forward = PackedBert(network, int8)
     else:
         forward = PaddedNetwork(network, tokenizer.pad_token_id)
-    classifier = AssertionClassifier(
-        forward, config, tokenizer, artefact, settings.precision
-    )
+    precision = "int8" if int8 else "fp32"
+    classifier = AssertionClassifier(forward, config, tokenizer, artefact, precision)
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])
     log.info("model loaded", extra={"model": artefact.name})

@@ -12,24 +12,23 @@ the operators that torch's own compiler uses;
 import torch
 from torch.nn import functional
 
+from negation_api.model.linear import Linear, round_up
 from negation_api.model.workspace import Workspace
 
 ZERO = 128  # the byte that stands for 0
+MAX_ERROR = 0.05  # of the largest result; it is some 0.01
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
 
-class QuantizedLinear:
+class QuantizedLinear(Linear):
     """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
 
-    Uses the workspace as :class:`~negation_api.model.bert.PlainLinear` does, and may
-    write over an input that lies in "wide".
-
-    :param gelu: apply GELU to what comes out.
+    May write over an input that lies in "wide".
     """
 
     def __init__(self, space: Workspace, linear: torch.nn.Linear, gelu: bool = False):
-        self._space = space
         weight = linear.weight.detach()  # (out, in)
+        super().__init__(space, len(weight), gelu)
         self._inputs = weight.shape[1]
         scales = weight_scales(weight)
         rounded = (weight / scales[:, None]).round().to(torch.int8)
@@ -39,35 +38,32 @@ class QuantizedLinear:
         self._bias = torch.zeros(len(weight))
         if linear.bias is not None:
             self._bias.copy_(linear.bias.detach())
-        self._move = move_by(self._inputs)
-        self._gelu = gelu
-        self._room = "wide" if gelu else "linear"
+        self._shift = rounding_shift(self._inputs)
 
     def __call__(
         self, x: torch.Tensor, plus: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Map (rows, in) to (rows, out), both float32, and add *plus* (rows, out)."""
-        num_rows, width = round_up(len(x)), len(self._scales)
+        num_rows = round_up(len(x))
         data = self._space.take("bytes", num_rows, self._inputs, torch.uint8)
-        largest, inverse = _quantize(x, self._move, data[: len(x)], self._space)
-        # The operator makes room for its result, except where it adds to one.
-        room = self._space.take(self._room, num_rows, width)
-        out = room[: len(x)]
+        largest, inverse = _quantize(x, self._shift, data[: len(x)], self._space)
+        # The operator allocates its result itself, except where it adds to one.
+        buffer = self._take(num_rows)
+        out = buffer[: len(x)]
         if plus is None:
-            room.zero_()
+            buffer.zero_()
         else:
             torch.mul(plus, inverse, out=out)
         torch.ops.onednn.qlinear_pointwise.binary(
             *(data, 1.0, ZERO),
             *(self._weight, self._scales, self._zeros),
-            *(room, None),
+            *(buffer, None),
             *(1.0, 0, torch.float32),  # of the result: not quantized
             *(1.0, 0, "sum", 1.0),  # of what it is added to
             *("none", [], ""),
         )
         torch.addcmul(self._bias, out, largest, out=out)
-        if self._gelu:
-            torch._C._nn.gelu_(room)
+        self._activate(buffer)
         return out
 
     @torch.inference_mode()
@@ -81,26 +77,30 @@ class QuantizedLinear:
             self(torch.zeros(num_rows, self._inputs))
 
 
-def round_up(num_rows: int) -> int:
-    """Give the number of rows to compute for *num_rows*.
+def why_not() -> str | None:
+    """Tell why int8 cannot be computed here; None where it can.
 
-    oneDNN generates code for each number of rows that it meets, and keeps it: for all
-    numbers up to 512 that took 300 MB in each worker.
-
-    >>> [round_up(n) for n in (1, 16, 17, 129, 500)]
-    [16, 16, 32, 160, 512]
+    The operators are torch's own, and no promise of its: another version, or a CPU of
+    another make, may lack them or compute something else.
     """
-    step = 16 if num_rows <= 128 else 32 if num_rows <= 256 else 64
-    return -(-num_rows // step) * step
+    exact, x = torch.nn.Linear(16, 16), torch.linspace(-1, 1, 16)[None]
+    exact.weight.data = torch.linspace(-1, 1, 256).view(16, 16)
+    try:
+        with torch.inference_mode():
+            wanted, given = exact(x), QuantizedLinear(Workspace(), exact)(x)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        return (str(error) or type(error).__name__).splitlines()[0]
+    error = float((given - wanted).abs().max() / wanted.abs().max())
+    return None if error < MAX_ERROR else f"a result is {error:.0%} away"
 
 
-def move_by(width: int) -> torch.Tensor:
+def rounding_shift(width: int) -> torch.Tensor:
     """Give what is added to make bytes: a row, as one number takes twice as long."""
     return torch.full((width,), 2.0**23 + ZERO)
 
 
 def _quantize(
-    x: torch.Tensor, move: torch.Tensor, out: torch.Tensor, space: Workspace
+    x: torch.Tensor, shift: torch.Tensor, out: torch.Tensor, space: Workspace
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Write x (rows, in) to *out* as bytes.
 
@@ -109,14 +109,14 @@ def _quantize(
     Adding 2^23 to a number leaves the nearest integer in the low bits of its float32
     (IEEE 754), which is several times faster to cut out than a float is to convert.
 
-    :param move: (in), of ``move_by``.
+    :param shift: (in), of ``rounding_shift``.
     """
     low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
     largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
-    moved = space.take("wide", *x.shape)
+    shifted = space.take("wide", *x.shape)
     inverse = largest.reciprocal()
-    torch.addcmul(move, x, inverse, value=127, out=moved)
-    out.copy_(moved.view(torch.int32))
+    torch.addcmul(shift, x, inverse, value=127, out=shifted)
+    out.copy_(shifted.view(torch.int32))
     return largest, inverse
 
 
@@ -128,7 +128,7 @@ def weight_scales(weight: torch.Tensor) -> torch.Tensor:
     inputs, 255, times two neighbours of one sign stay below 32,768.
     """
     most = weight.abs().amax(dim=1)
-    if not torch.cpu._is_vnni_supported():
+    if not torch.cpu.get_capabilities().get("avx512_vnni"):
         even = functional.pad(weight, (0, weight.shape[1] % 2))
         for signed in (even, -even):
             pairs = signed.clamp(min=0).unflatten(1, (-1, 2)).sum(dim=2)

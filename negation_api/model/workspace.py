@@ -5,26 +5,26 @@ import threading
 
 import torch
 
-LEAST_BYTES = 2**24  # of a room; pages that are not written to take no memory
+LEAST_BYTES = 2**24  # of a buffer; pages that are not written to take no memory
 KEPT_BYTES = 2**22  # BERT-base needs 3 MB for a batch of 256 tokens
 
 
 class Workspace(threading.local):
-    """Rooms for tensors, one for each thread and name, kept from batch to batch.
+    """Buffers for tensors, one for each thread and name, kept from batch to batch.
 
     Batches are of all sizes. Allocated and freed for each, tens of tensors of a few MB
     scatter over glibc's arenas: a BERT-base worker grew by 150 MB in 2,500 requests,
-    for batches that need 15. Rooms are mapped, so glibc has no part in them.
+    for batches that need 15. Buffers are mapped, so glibc has no part in them.
     """
 
     def __init__(self):
-        self._rooms: dict[str, Room] = {}
+        self._buffers: dict[str, Buffer] = {}
         self._taken: dict[tuple, torch.Tensor] = {}  # layers take the same again
 
     def take(
         self, name: str, rows: int, width: int, dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
-        """Give the room *name* as (rows, width), with whatever was left in it."""
+        """Give the buffer *name* as (rows, width), with whatever was left in it."""
         key = name, rows, width, dtype
         taken = self._taken.get(key)
         if taken is None:
@@ -33,20 +33,20 @@ class Workspace(threading.local):
 
     def _make(self, name: str, rows: int, width: int, dtype) -> torch.Tensor:
         size = rows * width * dtype.itemsize
-        room = self._rooms.get(name)
-        if room is None or len(room.data) < size:
-            room = self._rooms[name] = Room(size)
-        room.used = max(room.used, size)
-        return room.data[:size].view(dtype).view(rows, width)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer.data) < size:
+            buffer = self._buffers[name] = Buffer(size)
+        buffer.used = max(buffer.used, size)
+        return buffer.data[:size].view(dtype).view(rows, width)
 
     def give_back(self) -> None:
         """Return to the system what only large batches need: call it after each."""
         self._taken.clear()
-        for room in self._rooms.values():
-            room.give_back()
+        for buffer in self._buffers.values():
+            buffer.give_back()
 
 
-class Room:
+class Buffer:
     """Zeroed memory of at least *size* bytes, and how many of them were used."""
 
     def __init__(self, size: int):
