@@ -466,7 +466,7 @@ def test_a_bad_row_of_csv_keeps_nothing_from_its_neighbours(run, tmp_path):
     ]
     path = write_jsonl(tmp_path / "in.csv", rows)
     assert run(path, "-o", tmp_path / "out.jsonl")[0] == 3
-    assert [a["id"] for a in load(tmp_path / "out.jsonl")] == ["1", "5"]
+    assert [a["id"] for a in load(tmp_path / "out.jsonl")] == ["1", "5", "7"]
     rejects = load(tmp_path / "out.jsonl.rejects.jsonl")
     assert [(r["line"], r["errors"][0]) for r in rejects] == [
         (3, {"pointer": "#", "detail": "Not CSV: ',' expected after '\"'."}),
@@ -495,6 +495,30 @@ def test_the_other_lines_of_a_bad_row_of_csv_are_no_rows(run, tmp_path):
     assert [a["id"] for a in load(tmp_path / "out.jsonl")] == ["3", "4"]
     rejects = load(tmp_path / "out.jsonl.rejects.jsonl")
     assert [r["line"] for r in rejects] == [2, 4]
+
+
+def test_a_quote_that_is_missing_costs_one_row(run, tmp_path):
+    rows = [f'{n},"denies pain, has fever {n}"'.encode() for n in range(1_002)]
+    rows[2] = rows[2][:-1]
+    path = write_jsonl(tmp_path / "in.csv", [b"id,sentence", *rows])
+    code, _, err = run(path, "-o", tmp_path / "out.jsonl")
+    told = summary(err)
+    assert code == 3 and (told["rows"], told["rejected"]) == (1_002, 1)
+    answers = [answer["id"] for answer in load(tmp_path / "out.jsonl")]
+    assert answers == [str(n) for n in range(1_002) if n != 2]
+    (reject,) = load(tmp_path / "out.jsonl.rejects.jsonl")
+    assert reject["line"] == 4 and "passed_over" not in reject
+
+
+def test_lines_that_no_row_can_be_made_of_are_counted(run, tmp_path):
+    text = 'id,sentence\n1,"He said "ok" and\nleft,\ndenies pain."\n2,no pain\n'
+    (tmp_path / "in.csv").write_text(text)
+    code, _, err = run(tmp_path / "in.csv", "-o", tmp_path / "out.jsonl")
+    told = summary(err)
+    counts = told["rows"], told["rejected"], told["passed_over"]
+    assert code == 3 and counts == (2, 1, 2)
+    (reject,) = load(tmp_path / "out.jsonl.rejects.jsonl")
+    assert (reject["line"], reject["passed_over"]) == (2, 2)
 
 
 def test_a_bad_row_of_parquet_keeps_nothing_from_its_neighbours(run, tmp_path):

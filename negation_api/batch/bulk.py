@@ -44,6 +44,7 @@ from negation_api import __version__
 from negation_api.batch.tables import (
     FORMATS,
     InputError,
+    Row,
     Sink,
     count_rows,
     dump,
@@ -203,6 +204,7 @@ class Counts:
     rows: int = 0
     entities: int = 0
     rejected: int = 0  # rows
+    passed_over: int = 0  # lines that no row could be made of
     resumed: int = 0  # rows that an earlier run had done
     computed: int = 0  # entities that this run did
 
@@ -210,6 +212,7 @@ class Counts:
         self.rows += part.rows
         self.entities += part.entities
         self.rejected += part.rejected
+        self.passed_over += part.passed_over
         self.resumed += part.rows if part.kept else 0
         self.computed += 0 if part.kept else part.entities
 
@@ -341,29 +344,31 @@ class Part:
     rows: int
     entities: int
     rejected: int
+    passed_over: int
     answers: bytes
     rejects: bytes
     kept: bool = False  # from an earlier run
 
 
-def _score(format: str, flat: bool, block: list) -> Part:
-    lines = [line for line, _ in block]
-    results = list(zip(lines, _scorer.score([body for _, body in block])))
-    answered = [(n, r) for n, r in results if isinstance(r, Answered)]
-    refused = [(n, r) for n, r in results if not isinstance(r, Answered)]
+def _score(format: str, flat: bool, block: list[Row]) -> Part:
+    results = list(zip(block, _scorer.score([row.body for row in block]), strict=True))
+    answered = [(row.line, r) for row, r in results if isinstance(r, Answered)]
+    refused = [(row, r) for row, r in results if not isinstance(r, Answered)]
     return Part(
         len(block),
         sum(len(answer.predictions) for _, answer in answered),
         len(refused),
+        sum(row.passed_over for row in block),
         dump(format, answered, flat),
-        b"".join(_reject(line, result) for line, result in refused),
+        b"".join(_reject(row, result) for row, result in refused),
     )
 
 
-def _reject(line: int, result) -> bytes:
+def _reject(row: Row, result) -> bytes:
     named = {} if result.id is None else {"id": result.id}
-    row = {"line": line, **named, "errors": result.errors}
-    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    passed = {"passed_over": row.passed_over} if row.passed_over else {}
+    reject = {"line": row.line, **named, **passed, "errors": result.errors}
+    return json.dumps(reject, ensure_ascii=False).encode() + b"\n"
 
 
 # --- where parts go -----------------------------------------------------------
@@ -409,7 +414,7 @@ class Parts:
         self._names.append(name)
         if part.kept:
             return
-        head = {k: getattr(part, k) for k in ("rows", "entities", "rejected")}
+        head = {k: getattr(part, k) for k in COUNTS}
         head = json.dumps({**head, "answer_bytes": len(part.answers)}).encode()
         with _appears_whole(self._directory / name) as file:
             file.writelines((head, b"\n", part.answers, part.rejects))
@@ -437,6 +442,7 @@ class Parts:
             self._directory.rmdir()
 
 
+COUNTS = "rows", "entities", "rejected", "passed_over"
 LOCK = "lock"
 JOINING = "joining"  # an output that is there is this run's own
 _PART = re.compile(r"\d{8}-[0-9a-f]{32}(\.tmp)?")

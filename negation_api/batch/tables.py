@@ -1,24 +1,27 @@
 """Files of notes in, files of predictions out: JSONL, CSV and Parquet.
 
-A reader gives ``(line, body)`` one by one; *body* is what ``scoring.Scorer`` takes.
-An encoder turns the answers to a block into bytes, and a sink puts blocks one after
-the other into a file. Nothing here holds more than a block.
+A reader gives a :class:`Row` after the other. An encoder turns the answers to a block
+into bytes, and a sink puts blocks one after the other into a file. Nothing here holds
+more than a block.
 """
 
 import csv
 import io
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
+from io import BufferedReader, TextIOWrapper
 from itertools import chain
-from typing import BinaryIO
-
+from typing import BinaryIO, NamedTuple, TextIO
 
 from negation_api.batch.columns import FLAT, NOTE, Columns, arrow_schema, flat_rows
+from negation_api.batch.csv_rows import UTF8, CSVRows, lines_of
 from negation_api.contract.errors import Invalid
 from negation_api.contract.json import BadJSON, load_json
 from negation_api.contract.reply import dump_model
 from negation_api.scoring import Answered
 
+UTF16 = BOM_UTF16_LE, BOM_UTF16_BE  # UTF-32's begins with the first
 FORMATS = ("jsonl", "csv", "parquet")
 NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
 ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit")
@@ -50,23 +53,41 @@ def import_pyarrow():
 # --- in -----------------------------------------------------------------------
 
 
-def read(format: str, file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
-    """Give ``(line, body)`` for each row of *file*.
+class Row(NamedTuple):
+    """A row of a file.
 
-    *line* is the line on which the row begins, or in Parquet its number; both from 1.
+    :ivar line: on which it begins, or in Parquet its number; both from 1.
+    :ivar body: what ``scoring.Scorer`` takes.
+    :ivar passed_over: lines after it that no row could be made of.
+    """
+
+    line: int
+    body: object
+    passed_over: int = 0
+
+
+def read(
+    format: str, file: BufferedReader, one_entity: bool, max_bytes: int
+) -> Iterator[Row]:
+    """Give the rows of *file*.
 
     :param one_entity: whether a row holds one entity, rather than a note.
     :param max_bytes: longest line of JSONL or cell of CSV that is held in memory.
     :raises InputError: when there is no going on.
     """
-    if format == "jsonl":
-        return _read_jsonl(file, one_entity, max_bytes)
-    columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
-    if format == "csv":
-        rows = _read_csv(file, columns, max_bytes)
-    else:
-        rows = _read_parquet(file, columns)
-    return ((line, _reshape(row, one_entity)) for line, row in rows)
+    if format == "parquet":
+        yield from _read_parquet(file, one_entity)
+        return
+    if file.peek(2).startswith(UTF16):
+        raise InputError("UTF-16; must be UTF-8")
+    # Bytes that are no UTF-8 become halves of surrogate pairs, and go back to what
+    # they were or are refused in the row where they stand.
+    text = TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    try:
+        read_text = _read_csv if format == "csv" else _read_jsonl
+        yield from read_text(text, one_entity, max_bytes)
+    finally:
+        text.detach()  # or it would close the file, which is not its own
 
 
 def note_of_entity(row: dict) -> dict:
@@ -84,100 +105,50 @@ def _reshape(row, one_entity: bool):
     return note_of_entity(row) if one_entity and isinstance(row, dict) else row
 
 
-def _read_jsonl(file: BinaryIO, one_entity: bool, max_bytes: int) -> Iterator:
-    for line, (piece, size) in enumerate(_lines(file, max_bytes), 1):
+def _read_jsonl(text: TextIO, one_entity: bool, max_bytes: int) -> Iterator[Row]:
+    for line, (piece, size) in enumerate(lines_of(text, max_bytes), 1):
         if size > max_bytes:
             detail = f"At most {max_bytes} bytes are read; given {size}."
-            yield line, Invalid.at(detail)
-            continue
-        if line == 1:
-            piece = piece.removeprefix(b"\xef\xbb\xbf")
-        yield from _jsonl_row(line, piece, one_entity)
+            yield Row(line, Invalid.at(detail))
+        elif body := piece.encode(*UTF8).strip():
+            yield Row(line, _load_entity(body) if one_entity else body)
 
 
-def _lines(file: BinaryIO, max_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Give each line with its size; of one that is too long only the beginning."""
-    while piece := file.readline(max_bytes + 2):  # two more, for the line's end
-        size, last = len(piece), piece
-        while not last.endswith(b"\n") and (more := file.readline(max_bytes)):
-            size, last = size + len(more), more
-        yield piece, size - (len(last) - len(last.removesuffix(b"\n")))
-
-
-def _jsonl_row(line: int, piece: bytes, one_entity: bool) -> Iterator:
-    """Give the row of a line, if there is one: blank lines are passed over."""
-    piece = piece.strip()
-    if not piece:
-        return
-    if not one_entity:
-        yield line, piece  # read by the worker, in parallel
-        return
+def _load_entity(body: bytes):
     try:
-        yield line, _reshape(load_json(piece), True)
+        return _reshape(load_json(body), True)
     except BadJSON as error:
-        yield line, error
+        return error
 
 
-def _read_csv(file: BinaryIO, columns: tuple[str, ...], max_bytes: int) -> Iterator:
-    # A quote that is never closed takes in all that follows: it must end somewhere.
-    csv.field_size_limit(max_bytes)
-    # Bytes that are no UTF-8 become halves of surrogate pairs, which the schemas
-    # refuse in the row where they stand.
-    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-    lines = _Lines(text)
-    rows = csv.reader(lines, strict=True)
-    header, line = None, 1
-    try:
-        while (cells := _cells(rows, lines)) is not None:
-            if header is None:
-                header = _check_header(cells, columns)
-            elif cells:
-                yield line, _csv_row(header, cells, columns)
-            line = lines.number + 1
-    finally:
-        text.detach()  # or it would close the file, which is not its own
+def _read_csv(text: TextIO, one_entity: bool, max_bytes: int) -> Iterator[Row]:
+    columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
+    rows = CSVRows(text, max_bytes)
+    header = _check_header(rows.take() or [], columns)
+
+    def load(cells):
+        return _csv_row(header, cells, columns)
+
+    line = rows.number + 1
+    while (cells := rows.take()) is not None:
+        if isinstance(cells, Invalid):
+            yield Row(line, cells, rows.pass_over(lambda cells: _is_row(load(cells))))
+        elif cells:
+            yield Row(line, _reshape(load(cells), one_entity))
+        line = rows.number + 1
 
 
-class _Lines:
-    """The lines of a CSV file, for a reader.
-
-    :ivar number: how many were given.
-    :ivar is_in_quotes: whether the next one goes on with a cell, by the quotes since
-        that was set; whatever else is wrong, most writers close what they open.
-    """
-
-    def __init__(self, text: Iterable[str]):
-        self._lines = iter(text)
-        self.number = 0
-        self.is_in_quotes = False
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        self.is_in_quotes ^= line.count('"') % 2 == 1
-        return line
-
-
-def _cells(rows, lines: _Lines) -> list[str] | Invalid | None:
-    """Give the cells of the next row, or what is wrong; None at the end.
-
-    After an error the row's other lines are passed over: they are no rows.
-    """
-    lines.is_in_quotes = False
-    try:
-        return next(rows, None)
-    except csv.Error as error:
-        while lines.is_in_quotes and next(lines, None) is not None:
-            pass
-        return Invalid.at(f"Not CSV: {error}.")
+def _is_row(row: dict | Invalid) -> bool:
+    """Tell whether a row has all that can be told without the schemas."""
+    if isinstance(row, Invalid) or not row.keys() & {"text", "sentence"}:
+        return False
+    return not any(isinstance(row.get(key), str) for key in ("start", "end"))
 
 
 def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
     if isinstance(cells, Invalid):
         raise InputError(f"line 1: {cells.faults[0][1]}")
+    cells = [cell.lstrip("\ufeff") for cell in cells]
     if len(set(cells)) < len(cells):
         raise InputError("line 1: two columns have the same name")
     if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
@@ -185,9 +156,7 @@ def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
     return cells
 
 
-def _csv_row(header: list[str], cells, columns: tuple[str, ...]):
-    if isinstance(cells, Invalid):
-        return cells
+def _csv_row(header: list[str], cells: list[str], columns: tuple[str, ...]):
     if len(cells) != len(header):
         return Invalid.at(f"Must have {len(header)} cells; given {len(cells)}.")
     row = {k: v for k, v in zip(header, cells) if v != "" and k in columns}
@@ -205,8 +174,9 @@ def _number(cell: str) -> int | str:
     return int(digits) if digits.isdecimal() and len(digits) < 19 else cell
 
 
-def _read_parquet(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
+def _read_parquet(file: BinaryIO, one_entity: bool) -> Iterator[Row]:
     pyarrow = import_pyarrow()
+    columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
     try:
         source = pyarrow.parquet.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES)
         names = [name for name in source.schema_arrow.names if name in columns]
@@ -215,7 +185,8 @@ def _read_parquet(file: BinaryIO, columns: tuple[str, ...]) -> Iterator:
             PARQUET_BATCH_ROWS, columns=names, use_threads=False
         )
         rows = chain.from_iterable(map(rows_of, batches))
-        yield from enumerate(rows, 1)
+        for line, row in enumerate(rows, 1):
+            yield Row(line, _reshape(row, one_entity))
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"not Parquet ({type(error).__name__})") from None
 

@@ -1,0 +1,173 @@
+"""Whatever is wrong with a file, each of its rows is answered or rejected."""
+
+import csv
+import io
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import KeywordClassifier
+from negation_api.batch.tables import InputError, read
+from negation_api.scoring import Answered, Scorer
+from negation_api.settings import Settings
+
+MAX_BYTES = 10_000
+WORDS = st.sampled_from(
+    'denies pain, fever cough "ok" 5" left\nPlan:\nrest \N{PILL} é'.split(" ")
+)
+TEXTS = st.lists(WORDS, max_size=12).map(lambda words: " ".join(["Note", *words]))
+
+
+def answered(format: str, data: bytes) -> tuple[list, Counter]:
+    """Read and score *data*; give the ``(id, text)`` of answers, and the counts."""
+    rows = list(read(format, io.BufferedReader(io.BytesIO(data)), False, MAX_BYTES))
+    results = Scorer(KeywordClassifier(), Settings()).score([r.body for r in rows])
+    assert len(results) == len(rows)
+    answers = [r.document for r in results if isinstance(r, Answered)]
+    lines = [row.line for row in rows]
+    for row, following in zip(rows, lines[1:]):
+        assert row.line + row.passed_over < following
+    passed_over = sum(row.passed_over for row in rows)
+    counts = Counter(
+        rows=len(rows), rejected=len(rows) - len(answers), passed_over=passed_over
+    )
+    return [(answer.id, answer.text) for answer in answers], counts
+
+
+# --- damage to a row -----------------------------------------------------------
+
+
+def insert(what: bytes):
+    return lambda row, at: row[:at] + what + row[at:]
+
+
+def delete(what: bytes):
+    def damage(row: bytes, at: int) -> bytes:
+        at = row.find(what, at) if what in row[at:] else row.find(what)
+        return row if at < 0 else row[:at] + row[at + len(what) :]
+
+    return damage
+
+
+IN_ONE_ROW = {
+    "a quote too many": insert(b'"'),
+    "a quote too few": delete(b'"'),
+    "a cell too many": insert(b","),
+    "a cell too few": delete(b","),
+    "a NUL": insert(b"\0"),
+    "another encoding": insert(b"\xe9\xff"),
+    "cut": lambda row, at: row[:at].rstrip(b"\r\n") + b"\n",
+    "another line's end": lambda row, at: row.rstrip(b"\r\n") + b"\r",
+    "a BOM": insert(b"\xef\xbb\xbf"),
+    "too long": insert(b"x" * 2 * MAX_BYTES),
+    "a lone carriage return": insert(b"\r"),
+}
+DAMAGES = st.sampled_from(sorted(IN_ONE_ROW))
+
+
+def csv_rows(texts: list[str], quoting: int = csv.QUOTE_MINIMAL) -> list[bytes]:
+    """Write a row for each text, its id its number."""
+    rows = []
+    for number, text in enumerate(texts):
+        file = io.StringIO(newline="")
+        entities = json.dumps([{"start": 0, "end": 4}])
+        csv.writer(file, quoting=quoting).writerow([str(number), text, entities])
+        rows.append(file.getvalue().encode())
+    return rows
+
+
+def jsonl_rows(texts: list[str]) -> list[bytes]:
+    entities = [{"start": 0, "end": 4}]
+    return [
+        json.dumps({"id": str(number), "text": text, "entities": entities}).encode()
+        + b"\r\n"
+        for number, text in enumerate(texts)
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(TEXTS, min_size=1, max_size=8),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    DAMAGES,
+    st.data(),
+)
+def test_a_damaged_row_of_csv_costs_no_other(texts, quoting, damage, data):
+    rows = csv_rows(texts, quoting)
+    hit = data.draw(st.integers(0, len(rows) - 1))
+    at = data.draw(st.integers(0, len(rows[hit].rstrip())))
+    rows[hit] = IN_ONE_ROW[damage](rows[hit], at)
+    answers, counts = answered("csv", b"id,text,entities\r\n" + b"".join(rows))
+    others = [(str(n), text) for n, text in enumerate(texts) if n != hit]
+    assert [each for each in answers if each in others] == others
+    assert len(answers) + counts["rejected"] == counts["rows"]
+    if "\n" not in "".join(texts) and damage != "a lone carriage return":
+        assert counts["rows"] + counts["passed_over"] == len(texts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(TEXTS, st.none() | DAMAGES, st.integers(0, 99)), max_size=8),
+    st.sampled_from(["csv", "jsonl"]),
+)
+def test_rows_are_answered_or_rejected_whatever_is_damaged(damaged, format):
+    texts = [text for text, *_ in damaged]
+    rows = csv_rows(texts) if format == "csv" else jsonl_rows(texts)
+    for index, (_, damage, at) in enumerate(damaged):
+        if damage:
+            rows[index] = IN_ONE_ROW[damage](rows[index], at % len(rows[index]))
+    header = b"id,text,entities\n" if format == "csv" else b""
+    answers, counts = answered(format, header + b"".join(rows))
+    assert len(answers) + counts["rejected"] == counts["rows"]
+    whole = [(str(n), text) for n, (text, hit, _) in enumerate(damaged) if not hit]
+    if format == "jsonl":  # where a line's end is a row's
+        assert [each for each in answers if each in whole] == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from(["csv", "jsonl"]), st.booleans())
+def test_any_bytes_are_rows_or_no_file(data, format, with_header):
+    header = b"id,text,entities\n" if with_header and format == "csv" else b""
+    try:
+        answers, counts = answered(format, header + data)
+    except InputError:
+        assert not header or data.startswith(b"\xff\xfe")
+    else:
+        assert len(answers) + counts["rejected"] == counts["rows"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf", 2 * b"\xef\xbb\xbf"])
+def test_a_line_ends_as_any_system_ends_it(format, end, bom):
+    texts = ["Note one", "Note two", "Note three"]
+    rows = csv_rows(texts) if format == "csv" else jsonl_rows(texts)
+    header = b"id,text,entities\r\n" if format == "csv" else b""
+    data = (header + b"".join(rows)).replace(b"\r\n", end.encode())
+    answers, counts = answered(format, bom + data)
+    lost = 1 if format == "jsonl" and len(bom) > 3 else 0
+    assert counts["rows"] == 3 and counts["rejected"] == lost
+    assert [text for _, text in answers] == texts[lost:]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_another_unicode_is_told(format, encoding):
+    with pytest.raises(InputError, match="UTF-16; must be UTF-8"):
+        answered(format, "id,text\n1,No pain".encode(encoding))
+
+
+@pytest.mark.parametrize("header", [b"", b"\n", b'id,"text\n', b"id;text\n"])
+def test_a_header_that_is_none_ends_the_run(header):
+    with pytest.raises(InputError, match="line 1: "):
+        answered("csv", header)
+
+
+def test_rows_that_are_all_broken_take_no_longer_than_others():
+    rows = b"".join(b'%d,"Note ""a"" %d,[]\n' % (n, n) for n in range(20_000))
+    answers, counts = answered("csv", b"id,text,entities\n" + rows)
+    assert not answers
+    assert counts["rows"] + counts["passed_over"] == 20_000
