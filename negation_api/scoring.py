@@ -136,11 +136,15 @@ class Rejected:
 
 
 class Scorer:
-    """Answers windows of bodies with *classifier*, in batches of like length."""
+    """Answers windows of bodies with *classifier*, in batches of like length.
 
-    def __init__(self, classifier, settings: Settings):
+    :param options: of the request (``explain``, ``fhir``), for bodies without them.
+    """
+
+    def __init__(self, classifier, settings: Settings, **options: bool):
         self.classifier = classifier
         self.settings = settings
+        self.options = options
 
     def score(self, bodies: Sequence) -> list[Answered | Rejected]:
         """Answer each body, in order.
@@ -184,11 +188,12 @@ class Scorer:
         return load_json(body)
 
     def _query(self, body) -> Query:
-        # A row is one document, so a list of documents is no form here.
-        if isinstance(body, dict) and "documents" in body:
-            raise Invalid.at(
-                f"Must hold exactly one of: {', '.join(DOCUMENTS)}; given 0."
-            )
+        if isinstance(body, dict):
+            # A row is one document, so a list of documents is no form here.
+            if "documents" in body:
+                forms = ", ".join(DOCUMENTS)
+                raise Invalid.at(f"Must hold exactly one of: {forms}; given 0.")
+            body = {**self.options, **body}
         return load_query(body, self.settings)
 
     def _classify(self, rows: list[list[int]]) -> Iterator[Prediction | Exception]:

@@ -26,6 +26,7 @@ def test_columns_keep_their_names_and_order():
     assert list(NOTE)[:4] == ["line", "id", "marked", "predictions"]
     assert list(NOTE)[4:7] == ["label", "score", "scores"]
     assert list(FLAT)[:10] == ["line", *place, "label", "score", *scores]
+    assert {"context", "fhir"} < set(NOTE) & set(FLAT)
     assert list(SPARK) == ["id", "predictions", "errors", "model"]
 
 
@@ -49,12 +50,12 @@ def test_spark_has_the_types_that_arrow_has():
 
 @pytest.mark.parametrize("explain", [False, True])
 def test_a_reply_has_the_members_that_are_columns(client, explain):
-    """And what is given only when asked for is no column."""
+    """Those on request too, of which there is nothing unless they are asked for."""
     body = NOTE_BODY | {"explain": explain, "fhir": explain}
     prediction = client.post("/predict", json=body).json["predictions"][0]
-    extra = {"context", "fhir"} if explain else set()
+    missing = set() if explain else {"context", "fhir"}
     arrow = arrow_schema(pyarrow, SPARK).field("predictions").type.value_type
-    assert set(names(arrow)) | extra == set(prediction)
+    assert set(names(arrow)) == set(prediction) | missing
 
 
 @pytest.mark.parametrize("body, count", [(NOTE_BODY, 2), (SENTENCE_BODY, 1)])

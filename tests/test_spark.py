@@ -222,7 +222,7 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
         union all select null, null, null
         union all select 9L, 'No pain.', array(struct(3L, 7L))
     """)
-    answers = job.predict(frame, Settings(model="./weights")).collect()
+    answers = job.predict(frame, Settings(model="./weights"), explain=True).collect()
     details = [error.detail for row in answers for error in row.errors or ()]
     assert sorted(details) == [
         "Must hold exactly one of: sentence, text, documents; given 0.",
@@ -230,6 +230,8 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
     ]
     (answered,) = (row for row in answers if row.id == "9")
     assert answered.model.name == "weights" and len(answered.predictions) == 1
+    (prediction,) = answered.predictions
+    assert prediction.context == "No [entity] pain [entity]." and not prediction.fhir
 
 
 def run(job, spark, source: str, output: Path, **options) -> None:

@@ -2,7 +2,7 @@
 
 A row for each note has the reply's own members; a flat one, for each entity, has those
 of a status beside the entity's, the members of ``scores`` as columns of their own.
-What a reply holds only when asked for is no column.
+What a reply holds only when asked for is null otherwise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from marshmallow import Schema, fields
 
 from negation_api.contract.errors import PlaceSchema
-from negation_api.contract.reply import STATUS, ModelSchema, PredictionSchema
+from negation_api.contract.reply import ModelSchema, PredictionSchema, StatusSchema
 from negation_api.contract.shapes import Id
 
 Columns = Mapping[str, fields.Field]
@@ -26,25 +26,29 @@ TYPES = {
 
 
 def _members(schema: type[Schema]) -> Columns:
-    every = schema().fields.items()
-    return {name: field for name, field in every if "option" not in field.metadata}
+    return schema().fields
+
+
+def _is_flat(field: fields.Field) -> bool:
+    """Tell whether the members of *field* are columns of their own."""
+    return isinstance(field, fields.Nested) and "option" not in field.metadata
 
 
 def _flat(columns: Columns) -> Columns:
     found = {}
     for name, field in columns.items():
-        is_nested = isinstance(field, fields.Nested)
-        found |= _members(field.nested) if is_nested else {name: field}
+        found |= _members(field.nested) if _is_flat(field) else {name: field}
     return found
 
 
+_STATUS = _members(StatusSchema)
 _PREDICTIONS = fields.List(fields.Nested(PredictionSchema))
 NOTE = {
     "line": fields.Integer(),
     "id": Id(),
     "marked": fields.Boolean(),
     "predictions": _PREDICTIONS,
-    **STATUS,
+    **_STATUS,
 }
 FLAT = {
     "line": fields.Integer(),
@@ -52,7 +56,7 @@ FLAT = {
     "entity_id": Id(),
     "start": fields.Integer(),
     "end": fields.Integer(),
-    **_flat(STATUS),
+    **_flat(_STATUS),
 }
 SPARK = {
     "id": Id(),
@@ -73,9 +77,8 @@ def flat_rows(reply: dict) -> Iterator[dict]:
             "start": status.get("start"),
             "end": status.get("end"),
         }
-        for name, field in STATUS.items():
-            is_nested = isinstance(field, fields.Nested)
-            row |= status[name] if is_nested else {name: status[name]}
+        for name, field in _STATUS.items():
+            row |= status[name] if _is_flat(field) else {name: status.get(name)}
         yield row
 
 

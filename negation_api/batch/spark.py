@@ -39,13 +39,13 @@ if __name__ == "__main__":
     # to stand in for packages of their names.
     sys.path[0] = str(PACKAGE.parent)
 
-from negation_api import __version__  # noqa: E402
 from negation_api.batch.columns import (  # noqa: E402
     MODEL,
     SPARK,
     arrow_schema,
     spark_schema,
 )
+from negation_api.batch.origin import code_digest  # noqa: E402
 from negation_api.batch.tables import rows_of  # noqa: E402
 from negation_api.contract.reply import dump_model  # noqa: E402
 from negation_api.scoring import Answered, Scorer  # noqa: E402
@@ -78,6 +78,7 @@ def predict(
     frame: DataFrame,
     settings: Settings = Settings(),
     load: Callable[[Settings], object] = load_model,
+    **options: bool,
 ) -> DataFrame:
     """Answer every row of *frame*.
 
@@ -86,11 +87,12 @@ def predict(
         offsets in Unicode code points, half-open. Others are left out.
     :param settings: as those of the service; ``model`` is a path on the executors.
     :param load: gives the classifier; called in the Python workers.
+    :param options: ``explain``, ``fhir``: whether the answers are to hold these.
     :return: a row for each, with the columns of ``SCHEMA``, in no promised order.
     """
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        return _answer(batches, Scorer(load(settings), settings))
+        return _answer(batches, Scorer(load(settings), settings, **options))
 
     return frame.select(*COLUMNS).mapInArrow(answer, SCHEMA)
 
@@ -137,12 +139,13 @@ class Part:
     files: Sequence[str]
 
     @classmethod
-    def of(
-        cls, files: Sequence[tuple[str, int, float]], settings: Settings, model: Row
-    ) -> "Part":
-        """Make a part of *files*, each a path, a size, a time of change."""
+    def of(cls, files: Sequence[tuple[str, int, float]], *others) -> "Part":
+        """Make a part of *files*, each a path, a size, a time of change.
+
+        :param others: what the answers depend on beside files and code.
+        """
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(repr((__version__, settings, model, files)).encode())
+        digest.update(repr((code_digest(), *others, files)).encode())
         return cls(digest.hexdigest(), [path for path, *_ in files])
 
 
@@ -167,11 +170,16 @@ def identify(
 
 
 def plan(
-    source: DataFrame, settings: Settings, files_a_part: int, model: Row
+    source: DataFrame,
+    settings: Settings,
+    files_a_part: int,
+    model: Row,
+    **options: bool,
 ) -> list[Part]:
     """Deal the files of *source* out to parts.
 
     :param model: as :func:`identify` gives it.
+    :param options: as for :func:`predict`.
     :raises JobError: when it does not lie in files, such as a view of a join.
     """
     file = col("_metadata")
@@ -184,7 +192,7 @@ def plan(
     files = sorted(map(tuple, rows))
     starts = range(0, len(files), files_a_part)
     shares = [files[start : start + files_a_part] for start in starts]
-    return [Part.of(share, settings, model) for share in shares]
+    return [Part.of(share, settings, model, options) for share in shares]
 
 
 class Output:
@@ -314,22 +322,25 @@ def main(argv: list[str], load=load_model) -> int:
     add("--output", required=True, help="directory for Parquet files, the job's own")
     add("--model", required=True, help="directory on the executors")
     add("--precision", default="fp32", choices=("fp32", "int8"))
+    add("--explain", action="store_true", help="give the sentence that was read")
+    add("--fhir", action="store_true", help="give FHIR's word for each label")
     add("--files-a-part", type=int, default=FILES_A_PART, help="committed together")
     add("--rows-a-task", type=int, default=TASK_ROWS, help="computed by one core")
     add("--overwrite", action="store_true", help="remove parts of another input")
     args = parser.parse_args(argv)
     settings = Settings(model=args.model, precision=args.precision)
+    options = {"explain": args.explain, "fhir": args.fhir}
     with _session() as spark:
         try:
             source = read(spark, args.input)
             model = identify(spark, settings, load)
-            parts = plan(source, settings, args.files_a_part, model)
+            parts = plan(source, settings, args.files_a_part, model, **options)
             output = Output(spark, args.output)
             output.drop_others(parts, args.overwrite)
         except JobError as error:
             print(f"negation_api: {error}", file=sys.stderr)
             return CANNOT
-        answer = lambda rows: predict(rows, settings, load)  # noqa: E731
+        answer = lambda rows: predict(rows, settings, load, **options)  # noqa: E731
         run(source, output, parts, answer, args.rows_a_task)
     return 0
 
