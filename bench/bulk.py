@@ -218,9 +218,9 @@ def scale_command(path: Path, rows: int, directory: Path) -> str:
     peak = Peak(process.pid)
     summary = json.loads(process.communicate()[1].splitlines()[-1])
     process = stub(path, resumed)
-    parts = Path(f"{resumed}.parts")
+    journal = Path(f"{resumed}.journal")
     half = summary["entities"] / BLOCK_ENTITIES / 2
-    while not parts.is_dir() or len(os.listdir(parts)) < half:
+    while not journal.exists() or journal.read_bytes().count(b"\n") < half:
         time.sleep(0.01)
     process.kill()
     process.communicate()

@@ -17,6 +17,7 @@ import pytest
 from forked import Command
 from negation_api import create_app
 from negation_api.batch.bulk import BLOCK_ENTITIES, blocks
+from negation_api.contract.fhir import verification_status
 from negation_api.batch.tables import ROW_GROUP_ROWS
 from negation_api.http.service import service_of
 from negation_api.model.classifier import load_classifier
@@ -178,24 +179,24 @@ def test_a_line_too_long_is_rejected_unread(run, tmp_path):
 # --- resumed ------------------------------------------------------------------
 
 
-def wait_for_parts(command: Command, directory: Path, number: int) -> None:
+def wait_for_blocks(command: Command, journal: Path, number: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and command.runs():
-        if directory.is_dir() and len(parts(directory)) >= number:
+        if num_blocks(journal) >= number:
             return
         time.sleep(0.002)
-    raise AssertionError(f"not {number} parts: {command.finish()}")
+    raise AssertionError(f"not {number} blocks: {command.finish()}")
 
 
-def parts(directory: Path) -> list[str]:
-    return [p.name for p in directory.iterdir() if len(p.name) == 41]
+def num_blocks(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
 def test_a_killed_run_goes_on_to_the_same_output(start, run, tmp_path):
     path = write_jsonl(tmp_path / "in.jsonl", [*make_notes(NUM_NOTES), b"{"])
     assert run(path, "-o", tmp_path / "whole.jsonl")[0] == 3
     command = start(path, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 5)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 5)
     workers = command.children()
     command.signal(signal.SIGKILL)
     assert command.finish()[0] == -signal.SIGKILL
@@ -207,7 +208,7 @@ def test_a_killed_run_goes_on_to_the_same_output(start, run, tmp_path):
     for name in ("{}.jsonl", "{}.jsonl.rejects.jsonl"):
         one, other = (tmp_path / name.format(stem) for stem in ("whole", "out"))
         assert one.read_bytes() == other.read_bytes()
-    assert not list(tmp_path.glob("*.parts")) and not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob("*.journal"))
     assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
 
 
@@ -221,8 +222,8 @@ def test_100_000_rows_killed_half_way_and_resumed_are_those_of_one_run(
     path = write_jsonl(tmp_path / "in.jsonl", rows)
     assert run(path, "-o", tmp_path / "whole.jsonl")[0] == 0
     command = start(path, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(
-        command, tmp_path / "out.jsonl.parts", 100_000 // BLOCK_ENTITIES // 2
+    wait_for_blocks(
+        command, tmp_path / "out.jsonl.journal", 100_000 // BLOCK_ENTITIES // 2
     )
     command.signal(signal.SIGKILL)
     command.finish()
@@ -233,34 +234,9 @@ def test_100_000_rows_killed_half_way_and_resumed_are_those_of_one_run(
     assert whole.count(b"\n") == 100_000
 
 
-@pytest.mark.parametrize("left", ["parts", "rejects", "output"])
-def test_a_run_killed_while_it_joins_is_joined_again(run, tmp_path, left):
-    """What a kill leaves at each step of the end, laid out by hand."""
-    path = write_jsonl(tmp_path / "in.jsonl", [*make_notes(200), b"{"])
-    output, rejects = tmp_path / "out.jsonl", tmp_path / "out.jsonl.rejects.jsonl"
-    assert run(path, "-o", output)[0] == 3
-    wanted = output.read_bytes(), rejects.read_bytes()
-    (tmp_path / "out.jsonl.parts").mkdir()
-    (tmp_path / "out.jsonl.tmp").write_bytes(b"half of it")
-    (tmp_path / "out.jsonl.parts" / f"00000000-{'0' * 32}.tmp").write_bytes(b"half")
-    for name in ("lock", "joining"):
-        (tmp_path / "out.jsonl.parts" / name).touch()
-    if left != "output":
-        output.unlink()
-    if left == "parts":
-        rejects.unlink()
-    assert run(path, "-o", output)[0] == 3
-    assert (output.read_bytes(), rejects.read_bytes()) == wanted
-    assert {p.name for p in tmp_path.iterdir()} == {
-        path.name,
-        output.name,
-        rejects.name,
-    }
-
-
 def test_a_killed_worker_ends_the_run_and_the_next_goes_on(start, run, notes, tmp_path):
     command = start(notes, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 1)
     os.kill(command.children()[0], signal.SIGKILL)
     code, _, err = command.finish()
     assert code == 1
@@ -271,7 +247,7 @@ def test_a_killed_worker_ends_the_run_and_the_next_goes_on(start, run, notes, tm
 
 def test_an_interrupted_run_says_so_and_ends_its_workers(start, notes, tmp_path):
     command = start(notes, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 1)
     workers = command.children()
     command.signal(signal.SIGINT)
     code, _, err = command.finish()
@@ -289,27 +265,25 @@ def test_a_full_disk_is_told_in_one_line(run, notes, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_only_blocks_whose_rows_changed_are_computed_again(start, run, notes, tmp_path):
+def test_a_run_goes_on_up_to_the_first_row_that_changed(start, run, notes, tmp_path):
     rows = [json.dumps(row).encode() for row in load(notes)]
     first_block = len(next(blocks(enumerate(rows))))
     path = write_jsonl(tmp_path / "in.jsonl", rows)
     command = start(path, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 3)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 3)
     command.signal(signal.SIGKILL)
     command.finish()
-    kept = len(parts(tmp_path / "out.jsonl.parts"))
-    changed = load(notes)[0] | {"id": "another"}
-    write_jsonl(path, [json.dumps(changed).encode(), *rows[1:]])
+    rows[first_block] = json.dumps(load(notes)[first_block] | {"id": "other"}).encode()
+    write_jsonl(path, rows)
     code, _, err = run(path, "-o", tmp_path / "out.jsonl")
-    assert code == 0
-    expected = sum(map(len, list(blocks(enumerate(rows)))[1:kept]))
-    assert summary(err)["resumed"] == expected > first_block
-    assert load(tmp_path / "out.jsonl")[0]["id"] == "another"
+    assert code == 0 and summary(err)["resumed"] == first_block
+    assert load(tmp_path / "out.jsonl")[first_block]["id"] == "other"
+    assert len(load(tmp_path / "out.jsonl")) == len(rows)
 
 
 def test_two_runs_do_not_write_the_same_output(start, run, notes, tmp_path):
     command = start(notes, "-o", tmp_path / "out.jsonl")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 1)
     command.signal(signal.SIGSTOP)
     code, _, err = run(notes, "-o", tmp_path / "out.jsonl")
     command.signal(signal.SIGCONT)
@@ -323,7 +297,7 @@ def test_parts_of_an_unfinished_run_are_no_leave_to_replace(
     output = tmp_path / "out.jsonl"
     output.write_text("years of work")
     command = start(notes, "-o", output, "--overwrite")
-    wait_for_parts(command, tmp_path / "out.jsonl.parts", 1)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 1)
     command.signal(signal.SIGKILL)
     command.finish()
     code, _, err = run(notes, "-o", output)
@@ -331,13 +305,6 @@ def test_parts_of_an_unfinished_run_are_no_leave_to_replace(
     assert output.read_text() == "years of work"
     assert run(notes, "-o", output, "--overwrite")[0] == 0
     assert len(load(output)) == NUM_NOTES
-
-
-def test_what_others_put_beside_the_parts_stays(run, few_notes, tmp_path):
-    (tmp_path / "out.jsonl.parts").mkdir()
-    (tmp_path / "out.jsonl.parts" / "thesis.txt").write_text("years of work")
-    assert run(few_notes, "-o", tmp_path / "out.jsonl")[0] == 0
-    assert os.listdir(tmp_path / "out.jsonl.parts") == ["thesis.txt"]
 
 
 # --- formats ------------------------------------------------------------------
@@ -444,6 +411,35 @@ def test_notes_of_parquet_hold_typed_predictions(run, few_notes, tmp_path):
     assert parquet.read_metadata(tmp_path / "out.parquet").num_row_groups == 1
     assert model["name"] == "toy"
     assert first["score"] == max(first["scores"].values())
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_what_is_asked_for_is_in_every_format(run, to, is_flat, tmp_path):
+    body = {"text": "Denies pain.", "entities": [{"start": 7, "end": 11}]}
+    path = write_jsonl(tmp_path / "in.jsonl", [{**body, "explain": True}, body])
+    options = ["--fhir", *(["--flat"] if is_flat else [])]
+    assert run(path, "-o", tmp_path / f"out.{to}", *options)[0] == 0
+    rows = load_any(tmp_path / f"out.{to}")
+    statuses = rows if is_flat else [row["predictions"][0] for row in rows]
+    contexts = [status.get("context") or None for status in statuses]
+    assert contexts == ["Denies [entity] pain [entity].", None]
+    for status in statuses:
+        assert status["fhir"] == verification_status(status["label"])
+
+
+def load_any(path: Path) -> list[dict]:
+    """Read an output of any format; what is JSON in a cell too."""
+    if path.suffix == ".parquet":
+        parquet = importlib.import_module("pyarrow.parquet")
+        return parquet.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return load(path)
+    with path.open(newline="") as file:
+        return [
+            {k: json.loads(v) if v[:1] in ("[", "{") else v for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def test_parquet_may_hold_nothing(run, tmp_path):

@@ -1,12 +1,10 @@
 """Answer the rows of a file: ``python -m negation_api predict in.jsonl -o out.jsonl``.
 
-    read -> blocks -> worker processes (one thread each) -> parts -> joined output
+    read -> blocks -> worker processes (one thread each) -> parts -> store
 
-Blocks are cut alike in every run, and a part is named by its number and a digest of
-all that it depends on: the block's rows, the model and the options. So a part that
-is there under its name is the one that would be computed again, and to resume is to
-compute what is missing. A part appears whole (written aside, synced, renamed); so do
-the output and the rejects, which are joined from the parts at the end.
+Blocks are cut alike in every run, and named after a digest of all that their answers
+depend on: rows, model, options, code. So to resume is to compute what the store
+(``store.py``) does not have under its name.
 
 exit  meaning
 0     done: every row is answered
@@ -18,13 +16,11 @@ exit  meaning
 """
 
 import argparse
-import fcntl
 import gc
 import hashlib
 import json
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
@@ -33,19 +29,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from negation_api import __version__
+from negation_api.batch.origin import code_digest
+from negation_api.batch.store import Part, files_of, open_store
 from negation_api.batch.tables import (
     FORMATS,
     InputError,
     Row,
-    Sink,
     count_rows,
     dump,
     format_of,
@@ -76,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", dest="format_out", choices=FORMATS, help="format, if not the suffix's")
     add("--rows", choices=("note", "entity"), default="note", help="what a row holds")
     add("--flat", action="store_true", help="give a row for each entity")
+    add("--explain", action="store_true", help="give the sentence that was read")
+    add("--fhir", action="store_true", help="give FHIR's word for each label")
     add("--rejects", help="file of refused rows; default: OUTPUT.rejects.jsonl")
     add("--workers", type=int, default=0, help="processes; default: one a CPU")
     add("--overwrite", action="store_true", help="replace an output that is there")
@@ -92,6 +90,8 @@ class Job:
     format_out: str
     one_entity: bool
     flat: bool
+    explain: bool
+    fhir: bool
     workers: int
     overwrite: bool
 
@@ -107,6 +107,8 @@ class Job:
             format_of(args.output, args.format_out),
             one_entity,
             args.flat or one_entity,
+            args.explain,
+            args.fhir,
             args.workers or available_cpus(),
             args.overwrite,
         )
@@ -125,8 +127,9 @@ class Job:
         written = [
             path for path in (self.output, self.rejects) if path not in ("-", None)
         ]
-        places = {os.path.realpath(path) for path in (self.input, *written)}
-        if len(places) < 1 + len(written):
+        beside = files_of(self) if self.output != "-" else []
+        paths = [self.input, *written, *beside]
+        if len(set(map(os.path.realpath, paths))) < len(paths):
             raise InputError("input, output and rejects must be different files")
         for path in written:
             if self.output != "-" and os.path.exists(path) and not os.path.isfile(path):
@@ -178,9 +181,10 @@ def run(job: Job, settings: Settings, classifier) -> int:
     seed = _seed(job, settings, classifier)
     with ExitStack() as stack:
         source = stack.enter_context(_open_input(job.input))
-        store = stack.enter_context(_open_store(job, classifier))
+        store = stack.enter_context(open_store(job, classifier))
         # Forked before anything else starts a thread; see ``load_classifier``.
-        pool = stack.enter_context(_pool(job, Scorer(classifier, settings)))
+        scorer = Scorer(classifier, settings, explain=job.explain, fhir=job.fhir)
+        pool = stack.enter_context(_pool(job, scorer))
         bar = stack.enter_context(_bar(job, source))
         rows = read(job.format_in, source, job.one_entity, settings.max_body_bytes)
         for name, part, position in _compute(rows, seed, pool, store, job, source):
@@ -208,7 +212,7 @@ class Counts:
     resumed: int = 0  # rows that an earlier run had done
     computed: int = 0  # entities that this run did
 
-    def add(self, part: "Part") -> None:
+    def add(self, part: Part) -> None:
         self.rows += part.rows
         self.entities += part.entities
         self.rejected += part.rejected
@@ -227,10 +231,10 @@ class Counts:
 def _seed(job: Job, settings: Settings, classifier) -> bytes:
     """Give everything but its rows that a part depends on."""
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
-    options = (job.format_out, job.one_entity, job.flat, settings.batch_tokens)
+    batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
+    options = (job.format_out, job.one_entity, job.flat, job.explain, job.fhir)
     model = tuple(dump_model(classifier).values())
-    block = BLOCK_ENTITIES, BLOCK_BYTES
-    return repr((__version__, block, limits, options, model)).encode()
+    return repr((code_digest(), batch, limits, options, model)).encode()
 
 
 def blocks(rows: Iterable) -> Iterator[list]:
@@ -260,18 +264,18 @@ def _size(body) -> tuple[int, int]:
     return num_entities, sum(map(len, texts)) + 100 * num_entities
 
 
-def _name(number: int, seed: bytes, block: list) -> str:
+def _name(seed: bytes, block: list) -> str:
     digest = hashlib.blake2b(seed, digest_size=16)
     for row in block:
         digest.update(repr(row).encode("utf-8", "surrogatepass"))
-    return f"{number:08d}-{digest.hexdigest()}"
+    return digest.hexdigest()
 
 
 def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple]:
     """Give ``(name, part, position in source)`` for each block, in order."""
     pending = deque()
-    for number, block in enumerate(blocks(rows)):
-        name, position = _name(number, seed, block), _position(job, source, block)
+    for block in blocks(rows):
+        name, position = _name(seed, block), _position(job, source, block)
         part = store.get(name)
         if part is None:
             work = (job.format_out, job.flat, block)
@@ -337,19 +341,6 @@ def _end_with(parent: int) -> None:
     os._exit(NOT_DONE)
 
 
-@dataclass(frozen=True)
-class Part:
-    """The answers to a block, and its rejects, both encoded."""
-
-    rows: int
-    entities: int
-    rejected: int
-    passed_over: int
-    answers: bytes
-    rejects: bytes
-    kept: bool = False  # from an earlier run
-
-
 def _score(format: str, flat: bool, block: list[Row]) -> Part:
     results = list(zip(block, _scorer.score([row.body for row in block]), strict=True))
     answered = [(row.line, r) for row, r in results if isinstance(r, Answered)]
@@ -369,136 +360,6 @@ def _reject(row: Row, result) -> bytes:
     passed = {"passed_over": row.passed_over} if row.passed_over else {}
     reject = {"line": row.line, **named, **passed, "errors": result.errors}
     return json.dumps(reject, ensure_ascii=False).encode() + b"\n"
-
-
-# --- where parts go -----------------------------------------------------------
-
-
-class Stream:
-    """Standard output: parts are written as they come, and cannot be resumed."""
-
-    def __init__(self, sink: Sink, rejects):
-        self._sink, self._rejects = sink, rejects
-
-    def get(self, name: str) -> None:
-        return None
-
-    def put(self, name: str, part: Part) -> None:
-        self._sink.add(part.answers)
-        self._rejects.write(part.rejects)
-
-    def finish(self) -> None:
-        self._sink.close()
-        self._rejects.flush()
-
-
-class Parts:
-    """A directory of parts beside the output; joined at the end."""
-
-    def __init__(self, directory: Path, job: Job, classifier):
-        self._directory, self._job, self._classifier = directory, job, classifier
-        self._names: list[str] = []
-
-    def get(self, name: str) -> Part | None:
-        """Give a part that an earlier run finished."""
-        try:
-            data = (self._directory / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        head, _, body = data.partition(b"\n")
-        head = json.loads(head)
-        cut = head.pop("answer_bytes")
-        return Part(**head, answers=body[:cut], rejects=body[cut:], kept=True)
-
-    def put(self, name: str, part: Part) -> None:
-        self._names.append(name)
-        if part.kept:
-            return
-        head = {k: getattr(part, k) for k in COUNTS}
-        head = json.dumps({**head, "answer_bytes": len(part.answers)}).encode()
-        with _appears_whole(self._directory / name) as file:
-            file.writelines((head, b"\n", part.answers, part.rejects))
-
-    def finish(self) -> None:
-        """Join the parts of this run, and drop them and those of any other."""
-        (self._directory / JOINING).touch()
-        with _appears_whole(Path(self._job.rejects)) as file:
-            for name in self._names:
-                file.write(self.get(name).rejects)
-        output = Path(self._job.output)
-        with _appears_whole(output) as file:
-            sink = Sink(self._job.format_out, file, self._job.flat, self._classifier)
-            for name in self._names:
-                sink.add(self.get(name).answers)
-            sink.close()
-        _sync_directory(output.parent)
-        # The lock last: until then no other run comes in. What is not ours stays.
-        for path in self._directory.iterdir():
-            if _PART.fullmatch(path.name):
-                path.unlink()
-        (self._directory / JOINING).unlink()
-        (self._directory / LOCK).unlink()
-        with suppress(OSError):
-            self._directory.rmdir()
-
-
-COUNTS = "rows", "entities", "rejected", "passed_over"
-LOCK = "lock"
-JOINING = "joining"  # an output that is there is this run's own
-_PART = re.compile(r"\d{8}-[0-9a-f]{32}(\.tmp)?")
-
-
-@contextmanager
-def _appears_whole(path: Path):
-    """Open a file that is at *path* only when all of it is on the disk.
-
-    That it is there may be forgotten when the machine fails; see _sync_directory.
-    """
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _check_free(job: Job, *paths: str) -> None:
-    for path in paths:
-        if os.path.isfile(path) and not job.overwrite:
-            raise InputError(f"{path}: is there already; --overwrite replaces it")
-
-
-@contextmanager
-def _open_store(job: Job, classifier):
-    if job.output == "-":
-        with ExitStack() as stack:
-            rejects = sys.stderr.buffer
-            if job.rejects:
-                _check_free(job, job.rejects)
-                rejects = stack.enter_context(open(job.rejects, "wb"))
-            sink = Sink(job.format_out, sys.stdout.buffer, job.flat, classifier)
-            yield Stream(sink, rejects)
-        return
-    directory = Path(job.output + ".parts")
-    if not (directory / JOINING).exists():
-        _check_free(job, job.output, job.rejects)
-    directory.mkdir(exist_ok=True)
-    # A POSIX lock, because flock's would be shared with the workers, which may
-    # outlive a killed parent for a moment.
-    with (directory / LOCK).open("wb") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{directory}: another run is writing there") from None
-        yield Parts(directory, job, classifier)
 
 
 @contextmanager

@@ -298,6 +298,11 @@ def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
     return sink.getvalue()
 
 
+def header_of(format: str, flat: bool) -> bytes:
+    """Give what a file begins with, before any block."""
+    return (",".join(columns_out(flat)) + "\r\n").encode() if format == "csv" else b""
+
+
 class Sink:
     """Puts encoded blocks one after the other into *file*."""
 
@@ -305,8 +310,7 @@ class Sink:
         self._file = file
         self._writer = None
         self._batches, self._num_rows = [], 0  # of the next row group
-        if format == "csv":
-            file.write((",".join(columns_out(flat)) + "\r\n").encode())
+        file.write(header_of(format, flat))
         if format == "parquet":
             pa = import_pyarrow()
             model = {"negation_api.model": json.dumps(dump_model(classifier))}

@@ -1,0 +1,309 @@
+"""Where answers go: to standard output, or to files that grow beside a journal.
+
+Answers and rejects are appended, block after block, to ``OUTPUT.part`` and
+``REJECTS.part``. A block counts once both are on the disk and its line is in
+``OUTPUT.journal``; a run that finds a journal cuts both files to what the journal says
+and goes on with the first block that it does not name. When the last block counts, so
+says the journal; then the files get their names, and the journal goes. At any moment
+before, the same run goes on; only the same one, since a block is named after a digest
+of all that its answers depend on.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from negation_api.batch.tables import InputError, Sink, header_of
+
+WHOLE = b"whole\n"  # the journal's last line
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answers to a block, and its rejects, both encoded.
+
+    :ivar rejected: rows.
+    :ivar passed_over: lines that no row could be made of.
+    :ivar kept: from an earlier run, and in the files already.
+    """
+
+    rows: int
+    entities: int
+    rejected: int
+    passed_over: int
+    answers: bytes = b""
+    rejects: bytes = b""
+    kept: bool = False
+
+
+class Stream:
+    """Standard output: parts are written as they come, and cannot be resumed."""
+
+    def __init__(self, sink: Sink, rejects: BinaryIO):
+        self._sink, self._rejects = sink, rejects
+
+    def get(self, name: str) -> None:
+        return None
+
+    def put(self, name: str, part: Part) -> None:
+        self._sink.add(part.answers)
+        self._rejects.write(part.rejects)
+
+    def finish(self) -> None:
+        self._sink.close()
+        self._rejects.flush()
+
+
+class Entry(NamedTuple):
+    """A line of the journal: a block that counts, and where what it gave ends."""
+
+    name: str
+    counts: tuple[int, int, int, int]
+    answers_end: int
+    rejects_end: int
+
+
+class Journal:
+    """What of the growing files counts.
+
+    :ivar entries: of the blocks, in order.
+    :ivar is_whole: whether they are all that there are.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._ends = [0]  # of the lines
+        self.entries: list[Entry] = []
+        self.is_whole = False
+        file.seek(0)
+        with suppress(ValueError):  # from what was being written on
+            for line in file:
+                self.is_whole = line == WHOLE
+                if self.is_whole or not line.endswith(b"\n"):
+                    break
+                self._append(Entry(*json.loads(line)), line)
+        if not self.is_whole:
+            self.cut(len(self.entries))
+
+    def cut(self, number: int) -> None:
+        """Keep the first *number* blocks only."""
+        del self.entries[number:], self._ends[number + 1 :]
+        self._file.truncate(self._ends[-1])
+        self.is_whole = False
+
+    def add(self, entry: Entry) -> None:
+        """Say that a block counts; what it gave is on the disk."""
+        line = json.dumps(entry).encode() + b"\n"
+        self._append(entry, line)
+        self._write(line)
+
+    def close(self) -> None:
+        """Say that no other block will come."""
+        self._write(WHOLE)
+        self.is_whole = True
+
+    def _append(self, entry: Entry, line: bytes) -> None:
+        self.entries.append(entry)
+        self._ends.append(self._ends[-1] + len(line))
+
+    def _write(self, line: bytes) -> None:
+        self._file.write(line)
+        _sync(self._file)
+
+
+class Growing:
+    """The output and the rejects of *job*, in the order of its blocks."""
+
+    def __init__(self, job, classifier, journal: Journal):
+        self._job, self._classifier, self._journal = job, classifier, journal
+        self._paths = Path(job.output), Path(job.rejects)
+        *self._parts, self._journal_path, parquet = files_of(job)
+        # What gets the names: Parquet is made of the answers when all are there.
+        self._ready = list(self._parts)
+        if job.format_out == "parquet":
+            self._ready[0] = parquet
+        self._files: list[BinaryIO] = []  # open once there is something to write
+        self._num_kept = 0
+        self._is_named = self._was_killed_at_the_end()
+
+    def open(self) -> None:
+        """See what of an earlier run there is.
+
+        :raises InputError: when the files are there already, and not to be replaced.
+        """
+        journal = self._journal
+        if not self._is_named:
+            check_free(self._job, *self._paths)
+            sizes = [
+                part.stat().st_size if part.exists() else 0 for part in self._parts
+            ]
+            while journal.entries and not _fits(journal.entries[-1], sizes):
+                journal.cut(len(journal.entries) - 1)
+
+    def _was_killed_at_the_end(self) -> bool:
+        """Tell whether a file has its name already, and all that is there counts."""
+        pairs = list(zip(self._ready, self._paths))
+        is_named = not all(ready.exists() for ready in self._ready)
+        is_there = all(ready.exists() or path.exists() for ready, path in pairs)
+        return self._journal.is_whole and is_named and is_there
+
+    def get(self, name: str) -> Part | None:
+        """Give the part of the next block, if an earlier run finished it."""
+        entries = self._journal.entries
+        if not self._files:
+            if self._num_kept < len(entries) and entries[self._num_kept].name == name:
+                self._num_kept += 1
+                return Part(*entries[self._num_kept - 1].counts, kept=True)
+            self._begin()
+        return None
+
+    def _begin(self) -> None:
+        """Open the files behind what is kept.
+
+        :raises InputError: when they have their names already, as another job's.
+        """
+        if self._is_named:
+            check_free(self._job, *self._paths)
+            for part, path in zip(self._parts, self._paths):
+                if not part.exists():
+                    shutil.copyfile(path, part)
+        self._journal.cut(self._num_kept)
+        ends = self._journal.entries[-1][2:] if self._num_kept else (0, 0)
+        for part, end in zip(self._parts, ends):
+            self._files.append(part.open("ab"))
+            self._files[-1].truncate(end)
+        if not self._num_kept:
+            self._files[0].write(header_of(self._job.format_out, self._job.flat))
+
+    def put(self, name: str, part: Part) -> None:
+        """Add the part of the next block."""
+        if part.kept:
+            return
+        for file, data in zip(self._files, (part.answers, part.rejects)):
+            if data:
+                file.write(data)
+                _sync(file)
+        counts = part.rows, part.entities, part.rejected, part.passed_over
+        self._journal.add(Entry(name, counts, *(file.tell() for file in self._files)))
+
+    def finish(self) -> None:
+        """Give the files their names."""
+        is_there = self._num_kept == len(self._journal.entries)
+        if not self._files and not (self._journal.is_whole and is_there):
+            self._begin()
+        for file in self._files:
+            _sync(file)
+            file.close()
+        if not self._journal.is_whole:
+            if self._job.format_out == "parquet":
+                self._make_parquet()
+            self._journal.close()
+        # The output last: where it is, its rejects are.
+        for ready, path in reversed(list(zip(self._ready, self._paths))):
+            if ready.exists():
+                ready.replace(path)
+            _sync_directory(path.parent)
+        self._remove(self._parts)
+
+    def _make_parquet(self) -> None:
+        with self._ready[0].open("wb") as file, self._parts[0].open("rb") as answers:
+            sink = Sink("parquet", file, self._job.flat, self._classifier)
+            for entry in self._journal.entries:
+                sink.add(answers.read(entry.answers_end - answers.tell()))
+            sink.close()
+            _sync(file)
+
+    def close(self) -> None:
+        """Close the files, and leave nothing beside the output if nothing counts."""
+        for file in self._files:
+            with suppress(OSError):  # what it still held does not count
+                file.close()
+        if not self._journal.entries:
+            self._remove(self._parts if self._files else [])
+
+    def _remove(self, parts: list[Path]) -> None:
+        for path in (*parts, self._journal_path):
+            path.unlink(missing_ok=True)
+
+
+def _fits(entry: Entry, sizes: list[int]) -> bool:
+    return entry.answers_end <= sizes[0] and entry.rejects_end <= sizes[1]
+
+
+def files_of(job) -> list[Path]:
+    """Give what lies beside the output while *job* runs.
+
+    Answers, rejects, the journal, Parquet in the making.
+    """
+    suffixes = {job.output: (".part", ".journal", ".tmp"), job.rejects: (".part",)}
+    answers, journal, parquet, rejects = (
+        Path(name + suffix) for name in suffixes for suffix in suffixes[name]
+    )
+    return [answers, rejects, journal, parquet]
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_free(job, *paths: str | Path) -> None:
+    """See that what is there is not to be lost.
+
+    :raises InputError: when it is.
+    """
+    for path in paths:
+        if os.path.isfile(path) and not job.overwrite:
+            raise InputError(f"{path}: is there already; --overwrite replaces it")
+
+
+@contextmanager
+def open_store(job, classifier) -> Iterator[Stream | Growing]:
+    """Open what takes the parts of *job*."""
+    if job.output == "-":
+        with ExitStack() as stack:
+            rejects = sys.stderr.buffer
+            if job.rejects:
+                check_free(job, job.rejects)
+                rejects = stack.enter_context(open(job.rejects, "wb"))
+            sink = Sink(job.format_out, sys.stdout.buffer, job.flat, classifier)
+            yield Stream(sink, rejects)
+        return
+    path = files_of(job)[2]
+    with path.open("a+b") as file:
+        _lock(path, file)
+        store = Growing(job, classifier, Journal(file))
+        try:
+            store.open()
+            yield store
+        finally:
+            store.close()
+
+
+def _lock(path: Path, file: BinaryIO) -> None:
+    """Keep other runs away from the journal.
+
+    :raises InputError: when one is there, or has just finished.
+    """
+    with suppress(BlockingIOError, FileNotFoundError):
+        # POSIX's lock, because flock's would be shared with the workers, which may
+        # outlive a killed parent for a moment.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return
+    raise InputError(f"{path}: another run is writing there")
