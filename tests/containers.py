@@ -40,6 +40,7 @@ class Engine:
     """buildah and podman with storage of their own.
 
     :param directory: for images and containers, some 5 GB; not on an overlay.
+    :ivar environment: in which other commands find the same.
     """
 
     def __init__(self, directory: Path):
@@ -52,11 +53,11 @@ class Engine:
                 driver=driver, directory=directory
             ),
         }
-        self._env = dict(os.environ)
+        self.environment = dict(os.environ)
         for name, text in files.items():
             path = directory / name.lower()
             path.write_text(text)
-            self._env[name] = str(path)
+            self.environment[name] = str(path)
 
     def run(self, *command, check=True, **options) -> subprocess.CompletedProcess:
         """Run a command of buildah's or podman's.
@@ -65,7 +66,7 @@ class Engine:
         """
         done = subprocess.run(
             [str(word) for word in command],
-            env=self._env,
+            env=self.environment,
             capture_output=True,
             text=True,
             **options,
