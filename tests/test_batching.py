@@ -207,12 +207,13 @@ def test_what_does_not_fit_is_refused_at_once(make, model, clients):
 
 def test_what_cannot_fit_is_refused_before_it_is_read(make, model, clients):
     batcher = make(queue_tokens=202)
-    batcher.check_room(time.monotonic() + 9)
+    with batcher.permit(time.monotonic() + 9):
+        pass
     hold(model, batcher, clients)
     waiting = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 25)])
     wait_for(batcher, 5)
-    with pytest.raises(QueueFull):
-        batcher.check_room(time.monotonic() + 9)
+    with pytest.raises(QueueFull), batcher.permit(time.monotonic() + 9):
+        pass
     model.gate.set()
     assert len(waiting.result()) == 5
 
@@ -308,13 +309,14 @@ def test_rows_of_another_length_do_not_wait_for_a_whole_long_queue(
     assert (1, 2, 3) in model.batches[1]
 
 
-def test_too_many_requests_are_refused(make, model, clients):
-    batcher = make(max_requests=2)
-    hold(model, batcher, clients)
-    clients.submit(ask, batcher, [(1,)])
-    wait_for(batcher, 1)
-    with pytest.raises(QueueFull):
-        ask(batcher, [(2,)])
+def test_too_many_requests_are_refused_from_the_first_line_to_the_last(make):
+    batcher, deadline = make(max_requests=2), time.monotonic() + SOON
+    with batcher.permit(deadline):
+        with batcher.permit(deadline):
+            with pytest.raises(QueueFull), batcher.permit(deadline):
+                pass
+        with batcher.permit(deadline):
+            pass
 
 
 def test_a_request_larger_than_the_queue_is_answered(make):
@@ -349,6 +351,159 @@ def test_a_failing_batch_fails_its_own_rows_only(make, caplog):
         ask(batcher, [(13,)])
     assert ask(batcher, [(1,)]) == [(1,)]
     assert "zebrafish" not in caplog.text
+
+
+@given(st.sets(st.integers(0, 11)), st.integers(1, 12))
+@hypothesis_settings(max_examples=40, deadline=None)
+def test_a_row_that_fails_costs_its_own_request_alone(failing, num_requests):
+    """However many of a batch fail, and wherever they stand."""
+    model = Echo()
+    batcher = Batcher(model, **SHAPE)
+    batcher.start()
+    rows = [(13, 20 + n) if n in failing else (12, 20 + n) for n in range(num_requests)]
+    with ThreadPoolExecutor(16) as clients:
+        held = hold(model, batcher, clients)
+        asked = [clients.submit(ask, batcher, [row]) for row in rows]
+        wait_for(batcher, len(rows))
+        model.gate.set()
+        for row, each in zip(rows, asked, strict=True):
+            if row[0] == 13:
+                assert isinstance(each.exception(SOON), BatchFailed)
+            else:
+                assert each.result(SOON) == [row]
+        held.result(SOON)
+    batcher.stop()
+
+
+# --- supervision ----------------------------------------------------------------
+
+
+# pytest reports it, where Python lets SystemExit end a thread in silence.
+threads_die = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """The signals that the process was sent, which stay without effect."""
+    signals = []
+    monkeypatch.setattr(os, "kill", lambda pid, signal: signals.append(signal))
+    return signals
+
+
+def die(model):
+    """Have the model end the thread that calls it, once."""
+    classify = model.classify
+
+    def end(rows):
+        model.classify = classify
+        raise SystemExit
+
+    model.classify = end
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """A function that lets so many attempts to start a thread fail."""
+    start = threading.Thread.start
+
+    def fail(times):
+        left = [None] * times
+
+        def attempt(thread):
+            if left and thread.name.startswith("inference"):
+                left.pop()
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", attempt)
+
+    return fail
+
+
+@threads_die
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_a_thread_that_cannot_be_replaced_at_once_is_later(
+    make, model, no_threads, ended, times
+):
+    """What it had is answered before, and what came meanwhile then."""
+    batcher = make()
+    no_threads(times)
+    die(model)
+    with pytest.raises(BatchFailed):
+        ask(batcher, [(1,)])
+    assert ask(batcher, [(2,)]) == [(2,)]
+    assert not ended
+
+
+@threads_die
+def test_a_process_without_a_thread_that_computes_ends(make, model, no_threads, ended):
+    batcher = make()
+    no_threads(10**6)
+    die(model)
+    with pytest.raises(BatchFailed):
+        ask(batcher, [(1,)])
+    wait_until(lambda: ended, SOON, "the process ends")
+    no_threads(0)
+
+
+@threads_die
+def test_the_supervisor_outlives_a_rest_that_fails(model, caplog):
+    rests = []
+
+    def rest():
+        rests.append(None)
+        raise ValueError("zebrafish")
+
+    batcher = Batcher(model, **SHAPE, rest=rest)
+    batcher.start()
+    ask(batcher, [(1,)])
+    wait_until(lambda: rests, SOON, "a rest")
+    die(model)
+    with pytest.raises(BatchFailed):
+        ask(batcher, [(1,)])
+    assert ask(batcher, [(2,)]) == [(2,)]
+    batcher.stop()
+    assert "supervision failed" in caplog.text and "zebrafish" not in caplog.text
+
+
+def test_rows_that_nobody_takes_are_seen_and_end_the_process(make, clients, ended):
+    """Such as when another process has the core, and hangs."""
+    cores = Cores(1)
+    batcher = make(cores=cores, batch_timeout=1.0)
+    assert not batcher.is_stuck
+    with cores.open(0) as core, core:
+        asked = clients.submit(ask, batcher, [(1,)])
+        wait_until(lambda: batcher.is_stuck, SOON, "it is stuck")
+        wait_until(lambda: ended, SOON, "the process ends")
+    asked.result(SOON)
+    assert not batcher.is_stuck
+
+
+def test_rows_in_the_model_are_counted(make, model, clients):
+    batcher = make()
+    assert batcher.computing == 0
+    held = hold(model, batcher, clients)
+    assert batcher.computing == 1
+    model.gate.set()
+    held.result(SOON)
+
+
+def test_those_that_are_refused_do_not_come_back_together(make, model, clients):
+    batcher = make(queue_tokens=250, max_requests=99)
+    hold(model, batcher, clients)
+    clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 26)])
+    wait_for(batcher, 6)
+    batcher._pace.rate = 10  # tokens a second
+    found = set()
+    for _ in range(50):
+        with pytest.raises(QueueFull) as refused:
+            ask(batcher, [(1,) * 30])
+        found.add(refused.value.retry_after)
+    half = (242 / 2) / 10
+    assert half <= min(found) and max(found) <= 2 * half + 1
+    assert len(found) > 3
 
 
 def test_threads_compute_side_by_side(make, model, clients):

@@ -180,7 +180,7 @@ def test_refusals_are_counted(app, error, status, name):
         raise error
 
     batcher = service_of(app).batcher
-    service_of(app).batcher = SimpleNamespace(check_room=refuse)
+    service_of(app).batcher = SimpleNamespace(permit=refuse)
     before = value(metrics.collect(), name)
     reply = app.test_client().post("/predict", json={"sentence": "x"})
     service_of(app).batcher = batcher

@@ -90,7 +90,7 @@ def failing(app):
         def refuse(*args):
             raise error
 
-        service_of(app).batcher = SimpleNamespace(check_room=refuse)
+        service_of(app).batcher = SimpleNamespace(permit=refuse)
         return app.test_client()
 
     batcher = service_of(app).batcher

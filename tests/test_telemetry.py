@@ -2,7 +2,7 @@
 
 import re
 
-STAGES = "parse validate context tokenize queue forward dump total".split()
+STAGES = "wait parse validate context tokenize queue forward dump total".split()
 
 
 def stages(response) -> dict[str, float]:

@@ -23,17 +23,21 @@ class HealthSchema(Schema):
     labels = fields.List(fields.String(), required=True)
 
 
-class DrainingSchema(Schema):
-    """The service is about to go."""
+class UnfitSchema(Schema):
+    """The service is about to go, or does not compute what waits."""
 
-    status = fields.String(required=True, validate=validate.Equal("draining"))
+    status = fields.String(
+        required=True, validate=validate.OneOf(("draining", "stuck"))
+    )
 
 
 @bp.get("/health")
 def health():
-    """Say that the service is there, or that it is about to go."""
+    """Say that the service is there, or what is wrong."""
     if service().draining:
         return {"status": "draining"}, 503
+    if service().batcher.is_stuck:
+        return {"status": "stuck"}, 503
     classifier = service().classifier
     return {
         "status": "ok",

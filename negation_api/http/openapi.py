@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from negation_api import __version__
 from negation_api.contract import errors, reply, request, shapes
-from negation_api.http.health import DrainingSchema, HealthSchema
+from negation_api.http.health import UnfitSchema, HealthSchema
 
 bp = Blueprint(
     "openapi", __name__, static_folder="static/docs", static_url_path="/docs/static"
@@ -183,7 +183,10 @@ def _health() -> dict:
         "summary": "Say that the service is there, without running the model.",
         "responses": {
             "200": {"description": "Ready.", "content": _json(HealthSchema)},
-            "503": {"description": "About to stop.", "content": _json(DrainingSchema)},
+            "503": {
+                "description": "About to stop, or stuck.",
+                "content": _json(UnfitSchema),
+            },
         },
     }
 

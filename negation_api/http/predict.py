@@ -2,14 +2,17 @@
 
 import select
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 
-from flask import Blueprint, g, request
+from flask import Blueprint, g, jsonify, request
 
+from negation_api.contract.labels import Prediction
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
 from negation_api.http.service import service
+from negation_api.inference.batching import DeadlinePassed
 from negation_api.scoring import dump, encode
 
 bp = Blueprint("predict", __name__)
@@ -18,31 +21,54 @@ bp = Blueprint("predict", __name__)
 @bp.post("/predict")
 def predict():
     """Give the assertion status of every entity asked for."""
+    deadline = g.stopwatch.started + service().settings.request_timeout
+    with service().batcher.permit(deadline):
+        return jsonify(_answer(deadline))
+
+
+def _answer(deadline: float) -> dict:
     parts = service()
-    settings, classifier, batcher = parts.settings, parts.classifier, parts.batcher
-    deadline = g.stopwatch.started + settings.request_timeout
-    batcher.check_room(deadline)
-    body = request.get_json()
-    g.stopwatch.lap("parse")
-    query = load_query(body, settings)
-    g.stopwatch.lap("validate")
-    rows = encode(query, classifier, settings.max_request_tokens, g.stopwatch.lap)
-    flat = [row for document in rows for row in document]
-    g.rows, g.tokens = len(flat), sum(map(len, flat))
-    waited = partial(g.stopwatch.lap, "queue")
-    gone = _hung_up(request.environ)
-    predictions = batcher.classify(flat, deadline, gone, waited)
-    g.labels = [prediction.label for prediction in predictions]
-    g.stopwatch.lap("forward")
+    settings, classifier = parts.settings, parts.classifier
+    lap = partial(_lap, deadline)
+    lap("wait")
+    query = load_query(_parse(lap), settings)
+    lap("validate")
+    rows = encode(query, classifier, settings.max_request_tokens, lap)
+    predictions = _classify([row for document in rows for row in document], deadline)
     reply = dump(query, rows, iter(predictions))
     g.stopwatch.lap("dump")
     time_ms = round(1000 * g.stopwatch.total(), 3)
     return {**reply, "model": dump_model(classifier), "time_ms": time_ms}
 
 
-def _hung_up(environ) -> Callable[[], bool]:
+def _lap(deadline: float, stage: str) -> None:
+    """Book a stage that is done; no other begins when time is up."""
+    g.stopwatch.lap(stage)
+    if time.monotonic() > deadline:
+        raise DeadlinePassed("deadline passed")
+
+
+def _parse(lap: Callable[[str], None]):
+    body = request.get_json(cache=False)
+    lap("parse")
+    return body
+
+
+def _classify(rows: list[list[int]], deadline: float) -> list[Prediction]:
+    g.rows, g.tokens = len(rows), sum(map(len, rows))
+    # What is left to do here is to wait; our worker lets another request begin.
+    connection = request.environ.get("gunicorn.socket")
+    getattr(connection, "end_turn", lambda: None)()
+    waited = partial(g.stopwatch.lap, "queue")
+    gone = _hung_up(connection)
+    predictions = service().batcher.classify(rows, deadline, gone, waited)
+    g.labels = [prediction.label for prediction in predictions]
+    g.stopwatch.lap("forward")
+    return predictions
+
+
+def _hung_up(connection) -> Callable[[], bool]:
     """Make a function that tells whether the client has closed its connection."""
-    connection = environ.get("gunicorn.socket")
     if connection is None:
         return lambda: False
     # Polled first: the socket has a time-out, and a recv would wait for all of it.

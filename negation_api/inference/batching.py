@@ -27,11 +27,14 @@ to fill the queue.
 
 import logging
 import os
+import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import nsmallest
 from itertools import count
 from math import ceil, inf
@@ -39,11 +42,13 @@ from operator import attrgetter
 
 from negation_api.contract.labels import Prediction
 from negation_api.inference.cores import Cores, yield_to_others
+from negation_api.model.isolation import classify_each
 
 SLICES_IN_QUEUE = 2  # one being computed, one ready, so that no thread ever starves
 CLIENT_CHECK_SECONDS = 0.25
 SUPERVISION_SECONDS = 0.25
 REST_SECONDS = 2.0
+DEAD_SECONDS = 2.0  # without a thread that computes, until the process ends itself
 MAX_CHOICE = 64  # rows among which those of like length are chosen
 LEARNING_RATE = 0.2  # weight of the newest batch
 MAX_WAIT = 0.5  # of the time that is left: what would wait longer is refused at once
@@ -52,10 +57,18 @@ FIRST_GUESS_TOKENS_PER_SECOND = 1_000.0  # BERT-base on two cores
 log = logging.getLogger(__name__)
 
 
+def retry_after(seconds: float) -> int:
+    """Choose when to try again what is refused, after *seconds* at least.
+
+    Not the same for all, who would come back together.
+    """
+    return ceil(max(1.0, seconds) * random.uniform(1, 2))  # nosec B311
+
+
 class QueueFull(RuntimeError):
     """The worker has as much to do as it may take on.
 
-    :ivar retry_after: seconds until about half of that is done, at least 1.
+    :ivar retry_after: seconds until half of that is done, at least, and mostly more.
     """
 
     def __init__(self, retry_after: int):
@@ -72,7 +85,7 @@ class ClientGone(ConnectionError):
 
 
 class BatchFailed(RuntimeError):
-    """The model failed on a batch with rows of this request."""
+    """The model failed on a row of this request."""
 
 
 class Job:
@@ -140,6 +153,8 @@ class Batcher:
         self._cores = cores
         self._observe = observe
         self._rest = rest
+        self._taken = 0.0  # the last batch, or since when there was one to take
+        self._alive = 0.0  # when a thread was seen last that computes
         self._worked_since = inf  # the first batch after a rest; time.monotonic
         self._lock = threading.RLock()
         self._waiting: list[Row] = []
@@ -175,7 +190,7 @@ class Batcher:
         slices = self._slices(rows, job)
         if not slices:
             return []
-        self._admit(slices[0], deadline)
+        self._check_room(deadline, sum(row.length for row in slices[0]))
         try:
             while slices or job.left:
                 while slices and self._has_room(job):
@@ -186,23 +201,49 @@ class Batcher:
         on_begun(job.began)
         return job.results
 
-    def check_room(self, deadline: float, tokens: int = 1) -> None:
-        """Refuse what :meth:`classify` would refuse, be it as small as *tokens*.
+    @contextmanager
+    def permit(self, deadline: float) -> Iterator[None]:
+        """Be one of the requests under way, from the first line to the last.
 
         So that an overloaded service need not read what it will not take.
 
-        :raises QueueFull: when there is no room.
+        :raises QueueFull: at once, when :meth:`classify` would, or too many are.
         """
+        with self._lock:
+            if self._active >= self._max_requests:
+                raise QueueFull(self._retry_after())
+            self._check_room(deadline)
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active -= 1
+
+    def _check_room(self, deadline: float, tokens: int = 1) -> None:
         in_time = self._pace.rate * MAX_WAIT * (deadline - time.monotonic())
         with self._lock:
             room = min(self._queue_tokens, in_time) - self._admitted
-            full = self._admitted and tokens > room
-            if full or self._active >= self._max_requests:
-                raise QueueFull(self.retry_after())
+            if self._admitted and tokens > room:
+                raise QueueFull(self._retry_after())
 
-    def retry_after(self) -> int:
-        """Estimate the seconds until half of the waiting tokens are done."""
-        return max(1, ceil(self._admitted / 2 / self._pace.rate))
+    def _retry_after(self) -> int:
+        return retry_after(self._admitted / 2 / self._pace.rate)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tell whether rows wait and none was taken for as long as a batch may last."""
+        # Without the lock, which whoever is stuck may hold.
+        return bool(self._waiting) and self._unmoved() > self._batch_timeout
+
+    def _unmoved(self) -> float:
+        return time.monotonic() - self._taken
+
+    @property
+    def computing(self) -> int:
+        """Rows that the model has."""
+        works = [thread.work for thread in list(self._threads.values())]
+        return sum(len(work[1]) for work in works if work)
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -224,11 +265,6 @@ class Batcher:
             tokens += len(ids)
         return slices
 
-    def _admit(self, first: list[Row], deadline: float) -> None:
-        with self._lock:
-            self.check_room(deadline, sum(row.length for row in first))
-            self._active += 1
-
     def _has_room(self, job: Job) -> bool:
         return job.in_queue <= (SLICES_IN_QUEUE - 1) * self._slice_tokens
 
@@ -236,6 +272,8 @@ class Batcher:
         with self._lock:
             if not self._admitted:
                 self._pace.begin(time.monotonic())
+            if not self._waiting:
+                self._taken = time.monotonic()
             for row in rows:
                 start = max(job.due, self._virtual_time + 1)
                 row.due = start, next(self._arrivals)
@@ -262,7 +300,6 @@ class Batcher:
     def _leave(self, job: Job) -> None:
         """Forget *job*; what of it still waits is dropped unstarted."""
         with self._lock:
-            self._active -= 1
             if job.in_queue:
                 dropped = [row for row in self._waiting if row.job is job]
                 self._waiting = [row for row in self._waiting if row.job is not job]
@@ -293,7 +330,8 @@ class Batcher:
         with self._lock:
             self._wake(len(self._idle))
         for thread in list(self._threads.values()):
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def _start_thread(self, index: int) -> None:
         cores = self._cores.of(self._seat)
@@ -335,8 +373,9 @@ class Batcher:
         """
         batch = self._begin(me)
         if batch:
-            results, error = self._compute(batch)
-            self._deliver(batch, results, error)
+            rows = list({row.ids: None for row in batch})
+            results = classify_each(partial(self._classify, me), rows)
+            self._deliver(batch, dict(zip(rows, results, strict=True)))
             me.work = None
         return bool(batch)
 
@@ -345,7 +384,7 @@ class Batcher:
         with self._lock:
             batch = self._take() if self._waiting else []
             if batch:
-                began = time.monotonic()
+                began = self._taken = time.monotonic()
                 self._worked_since = min(self._worked_since, began)
                 me.work = began, batch
                 for row in batch:
@@ -377,58 +416,80 @@ class Batcher:
         half = sum(row.length for row in rows) / 2
         return min(max(half, self._batch_tokens / 2), self._batch_tokens)
 
-    def _compute(self, batch: list[Row]) -> tuple[dict, Exception | None]:
-        """Give the prediction of each row's ids, or None for each and the error."""
+    def _classify(self, me: "InferenceThread", rows: Sequence) -> Sequence[Prediction]:
         started = time.monotonic()
-        rows = list({row.ids: None for row in batch})
+        me.work = started, me.work[1]
         try:
             predictions = self._classifier.classify(rows)
-            results = dict(zip(rows, predictions, strict=True))
+            if len(predictions) != len(rows):
+                raise ValueError(f"{len(predictions)} predictions, {len(rows)} rows")
         except Exception as error:
             # Its message may hold anything; its type and place say enough.
-            log.error("batch failed", extra={"error": type(error).__name__})
-            return dict.fromkeys(rows), error
-        seconds = time.monotonic() - started
-        tokens = sum(map(len, rows))
-        self._observe(len(rows), tokens, seconds)
-        return results, None
+            about = {"error": type(error).__name__, "rows": len(rows)}
+            log.error("batch failed", extra=about)
+            raise
+        self._observe(len(rows), sum(map(len, rows)), time.monotonic() - started)
+        return predictions
 
-    def _deliver(self, batch: list[Row], results: dict, error) -> None:
+    def _deliver(self, batch: list[Row], results: dict) -> None:
         with self._lock:
             self._settle(batch)
             tokens = sum(row.length for row in batch)
             self._pace.note(tokens, time.monotonic(), more=bool(self._waiting))
             for row in batch:
-                row.job.error = row.job.error or error
+                result = results[row.ids]
+                if isinstance(result, Exception):
+                    row.job.error = row.job.error or result
                 for place in row.places:
-                    row.job.results[place] = results[row.ids]
+                    row.job.results[place] = result
                     row.job.left -= 1
         for job in {id(row.job): row.job for row in batch}.values():
             if job.error or not job.left or self._has_room(job):
                 job.changed.set()
 
+    # --- supervision ------------------------------------------------------------
+
     def _supervise(self) -> None:
-        """Replace threads that died; end the process when a batch hangs; rest."""
+        """Look after the threads now and then, whatever befalls a turn of it."""
+        self._alive = time.monotonic()
         while not self._stopped.wait(SUPERVISION_SECONDS):
-            if time.monotonic() - self._worked_since > REST_SECONDS:
-                self._worked_since = inf
-                self._rest()
-            for thread in list(self._threads.values()):
-                work = thread.work
-                if not thread.is_alive():
-                    self._bury(thread)
-                elif work and time.monotonic() - work[0] > self._batch_timeout:
-                    log.critical("batch hangs", extra={"seconds": self._batch_timeout})
-                    # No thread can be stopped from outside; Gunicorn replaces us.
-                    os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                self._look_after()
+            except Exception as error:
+                log.error("supervision failed", extra={"error": type(error).__name__})
+
+    def _look_after(self) -> None:
+        """Answer for threads that died, then replace them; end what cannot go on."""
+        now, threads = time.monotonic(), list(self._threads.values())
+        dead = [thread for thread in threads if not thread.is_alive()]
+        for thread in dead:
+            self._bury(thread)
+        if len(dead) < len(threads):
+            self._alive = now
+        if any(t.work and now - t.work[0] > self._batch_timeout for t in threads):
+            self._end("batch hangs", self._batch_timeout)
+        # Twice: another worker's batch may hang on the core that ours wait for.
+        if self.is_stuck and self._unmoved() > 2 * self._batch_timeout:
+            self._end("nothing is computed", 2 * self._batch_timeout)
+        if now - self._alive > DEAD_SECONDS:
+            self._end("no inference thread", DEAD_SECONDS)
+        for thread in dead:
+            self._start_thread(thread.index)
+            log.error("inference thread died; replaced")
+        if now - self._worked_since > REST_SECONDS:
+            self._worked_since = inf
+            self._rest()
 
     def _bury(self, thread: "InferenceThread") -> None:
-        log.error("inference thread died; replaced")
-        self._start_thread(thread.index)
         if thread.work:
-            batch = thread.work[1]
+            batch, thread.work = thread.work[1], None
             died = RuntimeError("inference thread died")
-            self._deliver(batch, {row.ids: None for row in batch}, died)
+            self._deliver(batch, {row.ids: died for row in batch})
+
+    def _end(self, why: str, seconds: float) -> None:
+        """End the process, so that Gunicorn replaces it: no thread can be stopped."""
+        log.critical(why, extra={"seconds": seconds})
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Pace:
@@ -437,11 +498,11 @@ class Pace:
     Other workers have their turns at the cores too, so what a batch takes by itself
     does not say; waiting for a core counts.
 
-    :ivar rate: tokens a second.
+    :ivar rate: tokens a second, or whatever else work is measured in.
     """
 
-    def __init__(self):
-        self.rate = FIRST_GUESS_TOKENS_PER_SECOND
+    def __init__(self, first_guess: float = FIRST_GUESS_TOKENS_PER_SECOND):
+        self.rate = first_guess
         self._since = 0.0  # the last batch was done, or rows came
         self._is_first = False  # the next batch since they did
         self._num_batches = 0
