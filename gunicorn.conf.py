@@ -2,7 +2,6 @@
 
 import gc
 import os
-import shutil
 import sys
 
 from negation_api.http.telemetry import configure_logging, make_metrics_directory
@@ -20,15 +19,14 @@ keep_memory_together()
 
 # Before anything imports prometheus_client, which looks once. In memory: it need not
 # outlive the master.
-_metrics_files = make_metrics_directory()
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_files
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = make_metrics_directory()
 
 bind = [f"0.0.0.0:{_settings.port}"]
 if _settings.metrics_port:
     bind.append(f"0.0.0.0:{_settings.metrics_port}")
 workers = Layout.of(_settings).workers
 worker_class = "negation_api.server.worker.Worker"
-# Health checks and refusals need a thread even when every prediction has one.
+# Beside predictions, two requests that are not one yet, and some that are just done.
 threads = _settings.max_active_requests + 32
 worker_connections = 4 * threads
 preload_app = True  # weights in the master, shared with the workers
@@ -90,11 +88,6 @@ def child_exit(server, worker):
 
     service_of(server.app.wsgi()).seats.leave(worker.seat)
     try:
-        metrics.bury(worker.pid)
+        metrics.bury()
     except Exception as error:  # would end the master
         server.log.error("counts of a worker lost: %s", type(error).__name__)
-
-
-def on_exit(server):
-    """Leave no files behind."""
-    shutil.rmtree(_metrics_files, ignore_errors=True)

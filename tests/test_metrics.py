@@ -1,9 +1,13 @@
 """GET /metrics: right across processes, and nothing in it that a client sent."""
 
+import fcntl
 import json
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,9 +121,82 @@ def test_a_worker_killed_before_its_file_had_a_size_can_be_buried(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    (tmp_path / "counter_7.db").touch()
-    metrics.bury(7)
-    assert not (tmp_path / "counter_7.db").exists()
+    (tmp_path / "counter_99999999.db").touch()
+    metrics.bury()
+    assert not (tmp_path / "counter_99999999.db").exists()
+
+
+def test_the_master_does_not_wait_for_a_worker_that_is_stopped_at_the_lock(
+    tmp_path, monkeypatch
+):
+    """What it leaves is buried with the next."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    dead = tmp_path / "counter_99999999.db"
+    living = tmp_path / f"counter_{os.getpid()}.db"
+    dead.touch(), living.touch()
+    with open(tmp_path / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        metrics.bury()
+        assert dead.exists()
+    metrics.bury()
+    assert living.exists() and not dead.exists()
+
+
+def test_the_queue_is_noted_again_after_a_failure(caplog):
+    class Queue:
+        computing = 7
+
+        def __init__(self):
+            self.asked = 0
+
+        @property
+        def waiting(self):
+            self.asked += 1
+            if self.asked == 1:
+                raise OSError("zebrafish")
+            return 5, 50
+
+    queue = Queue()
+    metrics.watch(queue)
+    wait_until(lambda: queue.asked > 2, 10, "it is noted again")
+    assert value(metrics.collect(), "negation_api_queue_rows") == 5
+    assert value(metrics.collect(), "negation_api_computing_rows") == 7
+    assert CANARY not in caplog.text
+
+
+REFUSED = {
+    400: b"nonsense zebrafish\r\n\r\n",
+    408: b"POST /predict HTTP/1.1\r\nX: zebrafish\r\n",
+    413: b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n",
+    431: b"GET / HTTP/1.1\r\n" + b"X: zebrafish\r\n" * 6_000,
+}
+
+
+def test_what_the_worker_refuses_itself_is_counted_and_logged():
+    env = {"WEB_CONCURRENCY": "1", "READ_TIMEOUT": "1"}
+    with Server("", env, "light:app", ("--pythonpath", "tests")) as server:
+        for status, raw in REFUSED.items():
+            with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+                connection.sendall(raw)
+                answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
+            given = re.search(rb"X-Request-Id: (\w+)\r\n", answer)[1].decode()
+            (line,) = server.log(event="request", request_id=given)
+            assert line["status"] == status
+            text = scrape(server)
+            labels = {"route": "none", "status": str(status)}
+            assert value(text, "negation_api_requests_total", **labels) == 1
+        assert value(text, "negation_api_wait_seconds_count", route="/metrics") >= 1
+        assert CANARY not in str(server.log())
+
+
+def test_looking_at_the_configuration_leaves_no_directory():
+    before = directories()
+    command = [sys.executable, "-m", "gunicorn", "--check-config", "--pythonpath"]
+    root = Path(__file__).parents[1]
+    env = os.environ | {"MODEL": "/nowhere"}
+    subprocess.run([*command, "tests", "light:app"], cwd=root, env=env, check=True)
+    assert directories() <= before
 
 
 def test_a_file_that_a_new_worker_has_only_opened_is_no_error(server):

@@ -42,13 +42,14 @@ def make_worker():
         listener.setblocking(False)
         worker.sockets = [listener]
         worker.poller.register(listener, selectors.EVENT_READ, worker.accept)
+        worker._waiting.poller = worker.poller
         worker._accepting = True
         made.append(worker)
         return worker
 
     yield make
     for worker in made:
-        for conn in [*worker._silent, *worker._receiving]:
+        for conn in worker._waiting:
             worker._drop(conn)
         for file in worker.tmp, worker.poller, *worker.sockets:
             file.close()
@@ -84,22 +85,37 @@ def test_a_client_that_is_gone_when_told_to_continue_is_dropped(
     assert list(worker.poller.get_map()) == [worker.sockets[0].fileno()]
 
 
-def test_a_worker_without_files_left_goes_on(make_worker):
-    class Full:
-        def accept(self):
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+class Listener:
+    """Has nothing to accept but *error*."""
 
+    def __init__(self, error: int):
+        self.error = error
+
+    def accept(self):
+        raise OSError(self.error, os.strerror(self.error))
+
+
+def test_a_worker_without_files_left_goes_on(make_worker):
     worker = make_worker()
     with connect(worker):
         worker.wait_for_and_dispatch_events(5)
         assert worker.nr_conns == 1
-        assert not worker.accept(Full())
+        worker.accept(Listener(errno.EMFILE))
         assert worker.nr_conns == 0  # makes room
+
+
+@pytest.mark.parametrize(
+    "name",
+    "ECONNABORTED EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN EHOSTUNREACH EOPNOTSUPP"
+    " ENETUNREACH EPERM ETIMEDOUT ENONET".split(),
+)
+def test_what_befell_a_connection_that_waited_ends_no_worker(make_worker, name):
+    make_worker().accept(Listener(getattr(errno, name)))
 
 
 def test_a_connection_dropped_in_the_same_round_is_counted_once(make_worker):
     """It has sent something, and must go for one that is accepted."""
-    worker = make_worker(connections=2)
+    worker = make_worker(connections=1)
     with connect(worker) as first:
         worker.wait_for_and_dispatch_events(5)
         with connect(worker):

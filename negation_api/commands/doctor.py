@@ -36,7 +36,6 @@ COPIES = 2  # of the weights: as they were read, and as they are computed with
 READ_GUNICORN = """
 import json, runpy, sys
 conf = runpy.run_path(sys.argv[1])
-conf["on_exit"](None)
 names = "keepalive graceful_timeout timeout preload_app"
 print(json.dumps({name: conf[name] for name in names.split()}))
 """

@@ -10,9 +10,12 @@ Labels are routes, statuses and assertion labels: never anything a client sent.
 """
 
 import fcntl
+import logging
 import os
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, g, request
@@ -34,6 +37,8 @@ from negation_api.http.service import service
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 WATCH_SECONDS = 0.25
+LOCK_SECONDS = 0.01
+BURY_SECONDS = 1.0
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50)
 
 requests = Counter(
@@ -41,7 +46,13 @@ requests = Counter(
 )
 request_seconds = Histogram(
     "negation_api_request_seconds",
-    "Seconds from the first line of a request to its answer.",
+    "Seconds from a request's last byte to its answer.",
+    ["route"],
+    buckets=_SECONDS,
+)
+wait_seconds = Histogram(
+    "negation_api_wait_seconds",
+    "Seconds from a request's last byte to the first line of code: for a turn.",
     ["route"],
     buckets=_SECONDS,
 )
@@ -69,6 +80,11 @@ queue_rows = Gauge(
 queue_tokens = Gauge(
     "negation_api_queue_tokens", "Tokens that wait.", multiprocess_mode="livesum"
 )
+computing_rows = Gauge(
+    "negation_api_computing_rows",
+    "Rows in the model.",
+    multiprocess_mode="livesum",
+)
 model_info = Gauge(
     "negation_api_model_info",
     "1; its labels say which model answers.",
@@ -77,6 +93,7 @@ model_info = Gauge(
 )
 
 bp = Blueprint("metrics", __name__)
+log = logging.getLogger(__name__)
 
 
 @bp.get("/metrics")
@@ -130,24 +147,47 @@ def watch(batcher) -> None:
 
     def run():
         while True:
-            rows, tokens = batcher.waiting
-            queue_rows.set(rows)
-            queue_tokens.set(tokens)
+            try:
+                note_queue(batcher)
+            except Exception as error:  # such as a full disk; the next may succeed
+                log.error("queue not noted", extra={"error": type(error).__name__})
             pause.wait(WATCH_SECONDS)
 
     pause = threading.Event()
     threading.Thread(target=run, name="metrics", daemon=True).start()
 
 
-def bury(pid: int) -> None:
-    """Add the counts of a worker that ended to those of the dead; in the master."""
+def note_queue(batcher) -> None:
+    """Set the gauges to what waits in *batcher*, and what is computed."""
+    rows, tokens = batcher.waiting
+    queue_rows.set(rows)
+    queue_tokens.set(tokens)
+    computing_rows.set(batcher.computing)
+
+
+def bury() -> None:
+    """Add the counts of workers that ended to those of the dead; in the master.
+
+    A worker that reads them may have been stopped with its lock; the master does not
+    wait for that. What is left out is buried with the next.
+    """
     directory = Path(os.environ[DIRECTORY])
-    with _lock(directory, fcntl.LOCK_EX):
-        for own in directory.glob(f"*_{pid}.db"):
-            kind = own.name.partition("_")[0]
-            if kind != "gauge" and own.stat().st_size:  # those of the living only
+    with suppress(TimeoutError), _lock(directory, fcntl.LOCK_EX, BURY_SECONDS):
+        for own in directory.glob("*_*.db"):
+            kind, _, pid = own.stem.rpartition("_")
+            if not pid.isdigit() or _is_alive(int(pid)):
+                continue
+            if not kind.startswith("gauge") and own.stat().st_size:
                 _add(own, directory / f"{kind}_dead.db")
             own.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _add(source: Path, target: Path) -> None:
@@ -158,21 +198,38 @@ def _add(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _lock(directory, kind: int):
-    """Keep the burial of a worker and the adding up apart."""
+def _lock(directory, kind: int, seconds: float = inf):
+    """Keep the burial of workers and the adding up apart.
+
+    :raises TimeoutError: when that cannot be had within *seconds*.
+    """
+    deadline = time.monotonic() + seconds
     with open(Path(directory) / "lock", "w") as file:
-        fcntl.flock(file, kind)
+        while True:
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the lock is held") from None
+                time.sleep(LOCK_SECONDS)
         yield
+
+
+def count(route: str | None, status: int) -> None:
+    """Count a request that was answered, by the application or without it."""
+    requests.labels(route or "none", status).inc()
+    if status == 429:
+        rejected.inc()
+    elif status == 504:
+        deadline_passed.inc()
 
 
 def _count(response):
     route = request.url_rule.rule if request.url_rule else "none"
-    requests.labels(route, response.status_code).inc()
+    count(route, response.status_code)
     request_seconds.labels(route).observe(g.stopwatch.total())
-    if response.status_code == 429:
-        rejected.inc()
-    elif response.status_code == 504:
-        deadline_passed.inc()
+    wait_seconds.labels(route).observe(g.stopwatch.laps["wait"])
     for label in set(g.labels):
         predictions.labels(label).inc(g.labels.count(label))
     return response

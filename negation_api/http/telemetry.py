@@ -3,9 +3,12 @@
 Sizes, times and outcomes; never text, entities, offsets or paths as they came.
 """
 
+import atexit
 import json
 import logging
+import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -14,7 +17,9 @@ from functools import lru_cache
 
 from flask import Flask, g, request
 
-_REQUEST_ID = re.compile(r"[\w.:;=+/-]{1,128}", re.ASCII)
+# Given ids are logged, and clients may write what they like.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TRACE_ID = re.compile(r"(?:.*;)?Root=([A-Za-z0-9-]{1,64})(?:;.*)?")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 access_log = logging.getLogger("negation_api.access")
@@ -25,18 +30,27 @@ def make_metrics_directory() -> str:
     """Make the directory where the workers of this master add up their counts.
 
     Once: a reload reads Gunicorn's configuration again, and keeps what was counted.
+    It is gone when this process ends, whether it ever served or not.
     """
-    return tempfile.mkdtemp(prefix="negation-api-metrics-", dir="/dev/shm")
+    directory = tempfile.mkdtemp(prefix="negation-api-metrics-", dir="/dev/shm")
+    atexit.register(_remove, directory, os.getpid())
+    return directory
+
+
+def _remove(directory: str, owner: int) -> None:
+    if os.getpid() == owner:  # workers, too, come here when they end
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Stopwatch:
     """Times the stages of one request.
 
     :ivar laps: stage -> seconds; a stage that comes back adds up.
+    :param started: by ``time.monotonic``.
     """
 
-    def __init__(self):
-        self.started = self._last = time.monotonic()
+    def __init__(self, started: float):
+        self.started = self._last = started
         self.laps: dict[str, float] = {}
 
     def lap(self, stage: str, until: float | None = None) -> None:
@@ -89,30 +103,44 @@ def configure_logging() -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
+def log_request(status: int, request_id: str, seconds: float | None, **more) -> None:
+    """Write the line of one request, be it answered by the application or refused."""
+    known = {"route": None, "method": None, "status": status}
+    ms = None if seconds is None else round(1000 * seconds, 3)
+    line = {**known, "ms": ms, **more, "request_id": request_id}
+    access_log.info("request", extra=line)
+
+
 def _begin() -> None:
-    g.stopwatch = Stopwatch()
-    given = request.headers.get("X-Request-Id") or request.headers.get(
-        "X-Amzn-Trace-Id", ""
-    )
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    # Our worker knows when the request was all there; it may have waited since.
+    connection = request.environ.get("gunicorn.socket")
+    g.stopwatch = Stopwatch(getattr(connection, "received", time.monotonic()))
+    g.stopwatch.lap("wait")
+    g.request_id = _given_id() or uuid.uuid4().hex
     g.rows = g.tokens = 0
     g.labels = []
+
+
+def _given_id() -> str | None:
+    """Give the request's id if it looks like one."""
+    given = request.headers.get("X-Request-Id", "")
+    if _REQUEST_ID.fullmatch(given):
+        return given
+    found = _TRACE_ID.fullmatch(request.headers.get("X-Amzn-Trace-Id", ""))
+    return found and found[1]
 
 
 def _end(response):
     response.headers["X-Request-Id"] = g.request_id
     response.headers["Server-Timing"] = g.stopwatch.header()
-    access_log.info(
-        "request",
-        extra={
-            "route": request.url_rule.rule if request.url_rule else None,
-            "method": request.method if request.url_rule else None,
-            "status": response.status_code,
-            "ms": round(1000 * g.stopwatch.total(), 3),
-            "rows": g.rows,
-            "tokens": g.tokens,
-            "request_id": g.request_id,
-        },
+    log_request(
+        response.status_code,
+        g.request_id,
+        g.stopwatch.total(),
+        route=request.url_rule.rule if request.url_rule else None,
+        method=request.method if request.url_rule else None,
+        rows=g.rows,
+        tokens=g.tokens,
     )
     return response
 

@@ -1,8 +1,8 @@
-"""Whether the bytes received so far are a request that a thread can handle.
+"""Where a request ends, found as its bytes arrive.
 
-So that a client that is slow to send costs a buffer and not a thread. This only
-finds where a request ends; Gunicorn's parser judges it, and reads on where this was
-wrong.
+So that a client that is slow to send costs a buffer and not a thread: what a thread is
+given is all that it will read. Gunicorn's parser judges it; what it would refuse is
+handed to it as soon as that is known.
 """
 
 import re
@@ -10,55 +10,70 @@ import re
 MAX_HEAD_BYTES = 64 * 1024  # Gunicorn takes 100 fields of 8 KiB; nobody sends that
 CHUNKING_BYTES = 64 * 1024  # of a chunked body, beyond what the chunks hold
 
-END = b"\r\n\r\n"  # of a head, and of chunks
+END = b"\r\n\r\n"  # of a head, and of trailers
 
-_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,18})[ \t]*\r$")
-_CHUNKED = re.compile(rb"(?im)^transfer-encoding[ \t]*:")
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)[ \t]*\r$")
+_CODING = re.compile(rb"(?im)^transfer-encoding[ \t]*:")
+_CHUNKED = re.compile(rb"(?im)^transfer-encoding:[^\r\n]*\bchunked[ \t]*\r$")
 _EXPECTS = re.compile(rb"(?im)^expect:[ \t]*100-continue[ \t]*\r$")
+_CHUNK = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;[^\r\n]*)?")  # RFC 9112, 7.1
 
 
 class Incoming:
-    """A request on its way.
+    """What was received on a connection, a request first.
 
     :param max_body_bytes: a longer body is not waited for.
-    :ivar data: what was received.
-    :ivar must_close: not all of the body will be read, so what follows on the
+    :ivar data: what was received and not taken.
+    :ivar must_close: not all of the request will be read, so what follows on the
         connection cannot be told from it.
     :ivar expects_continue: the client waits for a 100 before it sends the body.
+    :ivar refusal: the status to refuse it with, unread.
     """
 
     def __init__(self, max_body_bytes: int, data: bytes = b""):
         self.data = bytearray(data)
-        self.must_close = False
-        self.expects_continue = False
         self._max_body_bytes = max_body_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self.must_close = self.expects_continue = False
+        self.refusal: int | None = None
         self._searched = 0
-        self._length: int | None = None  # of head and body, when known
-        self._chunked = False
+        self._end: int | None = None  # of the request, or of what is known of it
+        self._chunks: Chunks | None = None
 
     @property
-    def is_head_too_long(self) -> bool:
-        return self._length is None and len(self.data) > MAX_HEAD_BYTES
+    def has_head(self) -> bool:
+        return self._end is not None
 
     def is_complete(self) -> bool:
-        """Tell whether reading it would not wait, or would be refused at once.
+        """Tell whether all of a request is there, or as much as will be read.
 
         >>> incoming = Incoming(10, b"POST / HTTP/1.1\\r\\n")
         >>> incoming.data += b"Content-Length: 3\\r\\n\\r\\n12"
         >>> incoming.is_complete()
         False
-        >>> incoming.data += b"3"
+        >>> incoming.data += b"3GET"
         >>> incoming.is_complete()
         True
+        >>> incoming.take()[-3:], bytes(incoming.data)
+        (b'123', b'GET')
         """
-        if self._length is None and not self._find_head():
+        if self._end is None and not self._find_head():
+            if len(self.data) > MAX_HEAD_BYTES:
+                self.refusal = 431
             return False
-        if self._chunked:
-            most = self._length + self._max_body_bytes + CHUNKING_BYTES
-            self.must_close = len(self.data) > most
-            has_chunks = len(self.data) > self._length
-            return self.must_close or (has_chunks and self.data.endswith(END))
-        return len(self.data) >= self._length
+        if self._chunks:
+            return self._follow_chunks()
+        return len(self.data) >= self._end
+
+    def take(self) -> bytes:
+        """Cut the request off; what is left begins the next."""
+        end = len(self.data) if self._end is None else self._end
+        request = bytes(self.data[:end])
+        del self.data[:end]
+        self._begin()
+        return request
 
     def _find_head(self) -> bool:
         since, self._searched = max(0, self._searched - 3), len(self.data)
@@ -68,19 +83,96 @@ class Incoming:
             lines = self.data.count(b"\n", since) - self.data.count(b"\r\n", since)
             if lines <= (self.data[since : since + 1] == b"\n"):
                 return False
+            self.must_close = True
             end = len(self.data) - len(END)
         self._measure(end + len(END))
         return True
 
     def _measure(self, end: int) -> None:
         head = bytes(self.data[:end])
-        self._length = end
-        self._chunked = _CHUNKED.search(head) is not None
+        self._end = end
         length = _LENGTH.search(head)
-        if length and int(length[1]) > self._max_body_bytes:
+        if _CODING.search(head):
+            if length or not _CHUNKED.search(head):
+                self.must_close = True  # refused: RFC 9112, 6.3
+            else:
+                self._chunks = Chunks(end)
+        elif length and _exceeds(length[1], self._max_body_bytes):
             self.must_close = True  # refused by its length alone
         elif length:
-            self._length += int(length[1])
-        self.expects_continue = (
-            _EXPECTS.search(head) is not None and not self.must_close
-        )
+            self._end += int(length[1])
+        expects = _EXPECTS.search(head) is not None
+        self.expects_continue = expects and not self.must_close
+
+    def _follow_chunks(self) -> bool:
+        chunks = self._chunks
+        ended = chunks.follow(self.data)
+        overhead = chunks.at - self._end - chunks.held
+        if chunks.broken:
+            self.must_close = True
+        elif chunks.held > self._max_body_bytes or overhead > CHUNKING_BYTES:
+            self.refusal = 413
+            return False
+        if ended:
+            self._end = chunks.at
+        return ended
+
+
+class Chunks:
+    """A way from chunk to chunk.
+
+    :param at: where the first begins.
+    :ivar at: where the next begins, or the trailers; at the end, what comes after.
+    :ivar held: bytes that the chunks so far say they hold.
+    :ivar broken: they are none; the parser will say so.
+    """
+
+    def __init__(self, at: int):
+        self.at = at
+        self.held = 0
+        self.broken = False
+        self._is_last = False
+        self._searched = 0
+
+    def follow(self, data: bytearray) -> bool:
+        """Go on as far as *data* goes; True at the end."""
+        while not self._is_last:
+            line_end = self._find(data, b"\r\n")
+            if line_end < 0:
+                return self._is_broken(data)
+            found = _CHUNK.fullmatch(data, self.at, line_end)
+            if not found or data[self.at - 2 : self.at] != b"\r\n":
+                return self._break(data)
+            size = int(found[1], 16)
+            self.held += size
+            self._is_last = size == 0
+            self.at = line_end + 2 + (size + 2 if size else 0)
+        # Without trailers the line feed of the last chunk is half of the end.
+        self.at -= 2
+        end = self._find(data, END)
+        self.at += 2
+        if end < 0:
+            return self._is_broken(data)
+        self.at = end + len(END)
+        return True
+
+    def _find(self, data: bytearray, what: bytes) -> int:
+        found = data.find(what, max(self.at, self._searched - len(what) + 1))
+        if found < 0:
+            self._searched = len(data)
+        return found
+
+    def _is_broken(self, data: bytearray) -> bool:
+        """Tell whether a line, or the trailers, are longer than any parser takes."""
+        return len(data) - self.at > MAX_HEAD_BYTES and self._break(data)
+
+    def _break(self, data: bytearray) -> bool:
+        self.broken = True
+        self.at = len(data)
+        return True
+
+
+def _exceeds(digits: bytes, most: int) -> bool:
+    """Compare a number of any length, which ``int`` may refuse."""
+    digits = digits.lstrip(b"0")
+    return len(digits) > 18 or int(digits or b"0") > most

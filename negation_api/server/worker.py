@@ -3,8 +3,13 @@
 What Gunicorn 27 leaves open, and is done here:
 
 - A request is received by the main thread, whatever its size, and gets a thread when
-  it is complete: clients that are slow to send cannot keep ``/health`` waiting. All
-  of it must arrive within the read time-out.
+  all of it is there (``receiving.py``) and few others run (``turns.py``). Health checks
+  have a thread of their own, and what only reads two.
+- An answer is sent by the main thread as far as the client does not take it at once.
+- No thread waits for a client: slow ones cost a buffer. All of a request must arrive,
+  and all of its answer be taken, within the read time-out.
+- At the limit of connections there is room for one more: the oldest that has not sent
+  its request goes.
 - A connection is closed by and by, where Gunicorn's main thread waits up to two
   seconds for the client to close its side, and does nothing else meanwhile.
 - On SIGTERM the port is closed at once, after the connections that had been made
@@ -23,48 +28,38 @@ import logging
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
+from math import inf
 
-from gunicorn import glogging, util
+from gunicorn import glogging
 from gunicorn.http import wsgi
 from gunicorn.http.errors import ParseException
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from negation_api.contract.errors import MEDIA_TYPE, describe
+from negation_api.http import metrics, telemetry
 from negation_api.http.service import service_of
-from negation_api.server.receiving import Incoming
+from negation_api.inference.batching import MAX_WAIT, retry_after
+from negation_api.server.connection import Connection, Waiting
+from negation_api.server.turns import REQUEST_COST, Turns
 
 RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
-MAX_INCOMING_BODIES = 64  # of the largest size, in memory before they are complete
+MAX_BODIES = 64  # of the largest size, in memory; as much of answers
 LINGER_SECONDS = 2.0
+STOPPING_SECONDS = 2.0  # that an idle connection is kept, for what may be on its way
+ACCEPT_AT_ONCE = 16
 GIVE_WAY_SECONDS = 0.002  # to a worker that has fewer connections
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_SECONDS = 0.01  # until the listener, which stays readable, is tried again
+NO_LISTENER = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
+LANES = {"health": 1, "read": 2}  # threads
+MAX_IN_LANE = 64
 
 log = logging.getLogger("negation_api.worker")
-
-
-class Connection(gthread.TConn):
-    """A connection with what it has received.
-
-    :ivar deadline: when its request must have arrived, by ``time.monotonic``.
-    """
-
-    def __init__(self, worker: "Worker", sock, client, server):
-        super().__init__(worker.cfg, sock, client, server)
-        self._worker = worker
-        self.incoming = Incoming(worker.settings.max_body_bytes)
-        self.deadline = 0.0
-        self.data_ready = True  # when it comes to a thread
-
-    def close(self, graceful=False):
-        if graceful:
-            self._worker.linger(self)
-        else:
-            util.close(self.sock)
 
 
 class Worker(gthread.ThreadWorker):
@@ -78,11 +73,12 @@ class Worker(gthread.ThreadWorker):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # connection -> when it is closed; the first is due first
-        self._silent: dict[Connection, float] = {}  # sent nothing since they opened
-        self._receiving: dict[Connection, float] = {}
-        self._lingering: dict[Connection, float] = {}
-        self._num_received = 0  # bytes of all that are receiving
+        self.max_connections = self.worker_connections
+        self.worker_connections = inf  # Gunicorn would stop accepting
+        self._waiting = Waiting("silent idle receiving sending lingering".split())
+        self._num_held = 0  # bytes of all requests, from the first to the answer
+        self._num_unsent = 0  # bytes of all answers that are being sent
+        self._in_lane = Counter()
 
     @property
     def settings(self):
@@ -99,155 +95,220 @@ class Worker(gthread.ThreadWorker):
         if self.seats and self.alive:
             self.seats.note(self.seat, count)
 
-    # --- receiving --------------------------------------------------------------
+    def init_process(self):
+        self._lanes = {name: ThreadPoolExecutor(n) for name, n in LANES.items()}
+        super().init_process()
 
-    def accept(self, listener) -> bool:
-        """Accept a connection; False when none waits that could be accepted."""
+    def run(self):
+        self._waiting.poller = self.poller
+        pool = partial(self._submit, self.tpool)
+        most = self.settings.max_active_requests
+        self._turns = Turns(pool, most, MAX_WAIT * self.settings.request_timeout)
+        super().run()
+
+    # --- accepting --------------------------------------------------------------
+
+    def accept(self, listener) -> None:
+        """Accept connections, as long as no other worker has fewer."""
         if self.alive and self.seats.has_less_busy(self.seat):
             time.sleep(GIVE_WAY_SECONDS)
+        for _ in range(ACCEPT_AT_ONCE):
+            if not self._accept(listener) or self.seats.has_less_busy(self.seat):
+                return
+
+    def _accept(self, listener) -> bool:
+        """Accept a connection; False when none waits that could be accepted."""
         try:
             sock, client = listener.accept()
         except OSError as error:
+            if error.errno in NO_LISTENER:
+                raise
             if error.errno in NO_ROOM:
                 log.error("connection not accepted", extra={"error": error.strerror})
-                self._drop_silent()
+                self._make_room()
                 time.sleep(NO_ROOM_SECONDS)
-            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                raise
-            return error.errno == errno.ECONNABORTED
+            # Linux hands on what befell a connection that waited (accept(2)).
+            return error.errno not in NO_ROOM | {errno.EAGAIN}
         self.nr_conns += 1
-        if self.nr_conns >= self.worker_connections:
-            self._drop_silent()
-        self.enqueue_req(Connection(self, sock, client, listener.getsockname()))
+        if self.nr_conns - self._waiting.count("lingering") > self.max_connections:
+            self._make_room()
+        conn = Connection(self, sock, client, listener.getsockname())
+        self._try(self._receive, conn)
         return True
 
-    def _drop_silent(self):
-        """Make room: of those on which nothing was asked the oldest goes."""
-        if self._silent:
-            self._drop(next(iter(self._silent)))
+    def _make_room(self) -> None:
+        """Drop the oldest that has asked nothing, of those whose request we await."""
+        found = [self._waiting.oldest(name) for name in ("silent", "receiving")]
+        found = sorted(filter(None, found), key=lambda conn: conn.opened)
+        found += [self._waiting.oldest(name) for name in ("sending", "idle")]
+        conn = next(filter(None, found), None)
+        if conn and self._waiting.what(conn) == "receiving":
+            self._refuse(conn, 503)
+        elif conn:
+            self._drop(conn)
 
-    def enqueue_req(self, conn: Connection):
-        """Receive a request; called when one may have begun."""
-        if conn.parser:  # it may have read into the next request
-            data = conn.parser.unreader.take_buffered()
-            conn.incoming = Incoming(self.settings.max_body_bytes, data)
-            self._num_received += len(data)
-        conn.sock.setblocking(False)
-        if conn.incoming.data and conn.incoming.is_complete():
-            self._hand_on(conn)
-        else:
-            self._receive(conn, conn.sock)
+    # --- receiving --------------------------------------------------------------
 
-    def _receive(self, conn: Connection, sock):
-        if sock.fileno() < 0:
-            return  # dropped since it was found to have something
+    def _try(self, call, conn: Connection) -> None:
+        """Call with *conn*, which cannot end the worker, whatever is wrong with it."""
         try:
-            data = sock.recv(RECEIVE_BYTES)
+            if conn.sock.fileno() >= 0:  # not dropped since it was found to be ready
+                call(conn)
+        except OSError:
+            self._drop(conn)  # the client is gone
+        except Exception as error:
+            log.error("connection failed", extra={"error": type(error).__name__})
+            self._drop(conn)
+
+    def _wait(self, conn, name: str, seconds: float, call, event=selectors.EVENT_READ):
+        due = time.monotonic() + seconds
+        self._waiting.put(conn, name, due, event, partial(self._try, call))
+
+    def _receive(self, conn: Connection) -> None:
+        try:
+            data = conn.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
             self._await_more(conn)
             return
-        except OSError:
-            self._drop(conn)
-            return
         conn.incoming.data += data
-        self._num_received += len(data)
-        if not conn.incoming.data:
+        self._num_held += len(data)
+        if data:
+            self._go_on(conn)
+        elif conn.incoming.has_head:
+            self._refuse(conn, 400)  # broken off
+        else:
             self._drop(conn)
-        elif not data or conn.incoming.is_complete():
-            self._hand_on(conn)
-        elif conn.incoming.is_head_too_long:
-            self._refuse(conn, 431)
-        elif self._num_received > MAX_INCOMING_BODIES * self.settings.max_body_bytes:
-            self._refuse(conn, 503)
+
+    def _go_on(self, conn: Connection) -> None:
+        """See whether there is a request in what was received."""
+        most = MAX_BODIES * self.settings.max_body_bytes
+        if conn.incoming.is_complete():
+            if self._num_held > most:
+                self._refuse(conn, 429)
+            else:
+                self._hand_on(conn)
+        elif conn.incoming.refusal:
+            self._refuse(conn, conn.incoming.refusal)
         else:
             self._await_more(conn)
+            while self._num_held > most and (old := self._waiting.oldest("receiving")):
+                self._refuse(old, 503)
 
-    def _await_more(self, conn: Connection):
-        now = time.monotonic()
-        if conn not in self._silent and conn not in self._receiving:
-            callback = partial(self._receive, conn)
-            self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+    def _await_more(self, conn: Connection) -> None:
+        before = self._waiting.what(conn)
         if not conn.incoming.data:
-            self._silent[conn] = now + self.cfg.keepalive
-        elif conn not in self._receiving:
-            self._silent.pop(conn, None)
-            self._receiving[conn] = now + self.settings.read_timeout
+            name = "idle" if conn.parser else "silent"
+            stays = self.cfg.keepalive if self.alive else STOPPING_SECONDS
+            if before != name:
+                self._wait(conn, name, stays, self._receive)
+        elif before != "receiving":
+            self._wait(conn, "receiving", self.settings.read_timeout, self._receive)
         if conn.incoming.expects_continue:
             conn.incoming.expects_continue = False
-            try:
-                util.write_nonblock(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
-            except OSError:
-                self._drop(conn)
+            conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _hand_on(self, conn: Connection):
-        """Let a thread handle what was received."""
-        deadline = time.monotonic() + self.settings.read_timeout
-        conn.deadline = self._receiving.get(conn, deadline)
+    def _hand_on(self, conn: Connection) -> None:
+        """Let a thread handle the request that was received, when it is its turn."""
+        self._waiting.remove(conn)
+        conn.must_close = conn.incoming.must_close
+        conn.request = conn.incoming.take()
+        conn.num_held = len(conn.request)
+        conn.sock.received = time.monotonic()
+        conn.lane = _lane(conn.request)
+        if conn.lane:
+            has_room = self._in_lane[conn.lane] < MAX_IN_LANE
+            if has_room:
+                self._in_lane[conn.lane] += 1
+                self._submit(self._lanes[conn.lane], conn)
+        else:
+            conn.cost = REQUEST_COST + conn.num_held
+            has_room = self._turns.ask(conn)
+        if not has_room:
+            self._refuse(conn, 429)
+
+    def _submit(self, pool, conn: Connection) -> None:
+        try:
+            pool.submit(self._run, conn)
+        except RuntimeError as error:  # no more threads; those that are there do it
+            log.error("no thread", extra={"error": type(error).__name__})
+
+    # --- ending -----------------------------------------------------------------
+
+    def _forget(self, conn: Connection) -> None:
+        """Take *conn* off the books, all but the one of open connections."""
+        self._waiting.remove(conn)
+        self._note_unsent(conn, 0)
+        self._num_held -= conn.num_held + len(conn.incoming.data)
+        conn.num_held = 0
+        conn.request = b""
+        conn.incoming.data.clear()
+
+    def _drop(self, conn: Connection) -> None:
+        if conn.sock.fileno() >= 0:
+            self._forget(conn)
+            self.nr_conns -= 1
+            conn.sock.close()
+
+    def _note_unsent(self, conn: Connection, count: int) -> None:
+        self._num_unsent += count - conn.num_unsent
+        conn.num_unsent = count
+
+    def _refuse(self, conn: Connection, status: int) -> None:
         self._forget(conn)
-        super().enqueue_req(conn)
+        _answer(conn.sock, status, self.settings, since=conn.opened)
+        conn.keeps_open = False
+        self._try(self._send, conn)
 
-    def _forget(self, conn: Connection):
-        self._num_received -= len(conn.incoming.data)
-        if conn in self._silent or conn in self._receiving:
-            self.poller.unregister(conn.sock)
-        self._silent.pop(conn, None)
-        self._receiving.pop(conn, None)
+    def _finish(self, conn: Connection) -> None:
+        """Go on when a thread has handled a request."""
+        if conn.lane:
+            self._in_lane[conn.lane] -= 1
+        self._num_held -= conn.num_held
+        conn.num_held = 0
+        self._try(self._send, conn)
 
-    def _drop(self, conn: Connection):
-        self._forget(conn)
-        self.nr_conns -= 1
-        conn.close()
-
-    def _refuse(self, conn: Connection, status: int):
-        log.warning("request not received", extra={"status": status})
-        self._forget(conn)
-        self.nr_conns -= 1
-        _answer(conn.sock, status)
-        conn.close(graceful=True)
+    def _send(self, conn: Connection) -> None:
+        """Send what is left of an answer; then the next, or the end."""
+        conn.sock.flush()
+        self._note_unsent(conn, len(conn.sock.unsent))
+        if not conn.sock.unsent:
+            (self._go_on if conn.keeps_open else self._linger)(conn)
+            return
+        if self._waiting.what(conn) != "sending":
+            seconds = self.settings.read_timeout
+            self._wait(conn, "sending", seconds, self._send, selectors.EVENT_WRITE)
+        if self._num_unsent > MAX_BODIES * self.settings.max_body_bytes:
+            self._drop(self._waiting.oldest("sending"))
 
     def murder_pending(self):
         """Close what has waited too long; called at least once a second."""
-        for conn in _expired(self._silent):
-            self._drop(conn)
-        for conn in _expired(self._receiving):
+        for name in ("silent", "idle", "sending", "lingering"):
+            for conn in self._waiting.expired(name):
+                self._drop(conn)
+        for conn in self._waiting.expired("receiving"):
             self._refuse(conn, 408)
-        for conn in _expired(self._lingering):
-            self._end_lingering(conn)
+        for conn in self._turns.take_late():
+            self._refuse(conn, 429)
 
-    # --- closing ----------------------------------------------------------------
-
-    def linger(self, conn: Connection):
+    def _linger(self, conn: Connection) -> None:
         """Close our side; wait for the client's, as RFC 9112, 9.6 asks.
 
         Closing at once while the client still sends would make its kernel throw
         away the answer.
         """
-        try:
-            conn.sock.setblocking(False)
-            conn.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            util.close(conn.sock)
-            return
-        self.nr_conns += 1
-        self._lingering[conn] = time.monotonic() + LINGER_SECONDS
-        callback = partial(self._discard, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+        self._forget(conn)
+        conn.sock.shutdown(socket.SHUT_WR)
+        self._wait(conn, "lingering", LINGER_SECONDS, self._discard)
+        if self._waiting.count("lingering") > self.max_connections:
+            self._drop(self._waiting.oldest("lingering"))
 
-    def _discard(self, conn: Connection, sock):
+    def _discard(self, conn: Connection) -> None:
         try:
-            if sock.recv(RECEIVE_BYTES):
+            if conn.sock.recv(RECEIVE_BYTES):
                 return
         except BlockingIOError:
             return
-        except OSError:
-            pass
-        self._end_lingering(conn)
-
-    def _end_lingering(self, conn: Connection):
-        del self._lingering[conn]
-        self.poller.unregister(conn.sock)
-        self.nr_conns -= 1
-        util.close(conn.sock)
+        self._drop(conn)
 
     # --- draining ---------------------------------------------------------------
 
@@ -270,67 +331,93 @@ class Worker(gthread.ThreadWorker):
             self.sockets = []  # Gunicorn may call this again
 
     def _accept_all(self, listener):
-        while listener.fileno() >= 0 and self.accept(listener):
+        while listener.fileno() >= 0 and self._accept(listener):
             pass
 
     def _cap_keepalive(self, deadline):
-        super()._cap_keepalive(deadline)
-        for conn, due in self._silent.items():
-            self._silent[conn] = min(due, deadline)
+        for name in ("silent", "idle"):
+            self._waiting.cap(name, deadline)
 
     # --- handling, in a thread --------------------------------------------------
 
-    def handle(self, conn: Connection):
-        if not conn.initialized:
-            conn.init()
-            conn.parser.unreader = BoundedUnreader(conn)
-        conn.parser.unreader.deadline = conn.deadline
-        conn.parser.unreader.unread(bytes(conn.incoming.data))
-        conn.incoming.data.clear()
-        return super().handle(conn)
+    def _run(self, conn: Connection) -> None:
+        conn.keeps_open = False
+        if conn.lane is None:
+            conn.sock.end_turn = _once(self._turns.end, conn)
+        try:
+            conn.keeps_open = self.handle(conn)
+            conn.sock.flush()
+        except OSError:
+            conn.sock.unsent.clear()
+            conn.keeps_open = False
+        finally:
+            conn.sock.end_turn()
+            self.method_queue.defer(self._finish, conn)
+
+    def handle(self, conn: Connection) -> bool:
+        conn.init()
+        conn.parser.unreader.unread(conn.request)
+        conn.request = b""
+        # What the parser did not take would be another request to it than to us.
+        return super().handle(conn) and not conn.parser.unreader.take_buffered()
 
     def handle_request(self, req, conn: Connection):
-        # Of writing, the whole answer; reading has its own.
-        conn.sock.settimeout(self.settings.read_timeout)
-        if conn.incoming.must_close:
+        req._expected_100_continue = False  # it was told
+        if conn.must_close:
             req.force_close()
         return super().handle_request(req, conn)
 
     def handle_error(self, req, client, addr, exc):
         """Answer a request that could not be handled, without repeating it."""
         status = 400 if isinstance(exc, ParseException) else 500
-        log.warning(
-            "request not handled",
-            extra={"status": status, "error": type(exc).__name__},
-        )
-        _answer(client, status)
+        _answer(client, status, self.settings, error=type(exc).__name__)
 
 
-def _expired(due: dict[Connection, float]) -> Iterator[Connection]:
-    now = time.monotonic()
-    while due:
-        conn, when = next(iter(due.items()))
-        if when > now:
-            return
-        yield conn
+def _lane(request: bytes) -> str | None:
+    """Name the lane of a request that only reads; others wait for their turn."""
+    method, _, rest = request[:32].partition(b" ")
+    if method not in (b"GET", b"HEAD", b"OPTIONS"):
+        return None
+    return "health" if rest.startswith(b"/health ") else "read"
 
 
-def _answer(sock, status: int) -> None:
-    """Answer without the application; an answer is short enough not to wait."""
-    problem = {"title": HTTPStatus(status).phrase, "status": status}
-    if status == 408:
-        problem = describe(408, "read-timeout")
-    body = json.dumps(problem)
+def _once(call, *args):
+    """Make a function that calls the first time only; of one thread."""
+    calls = [partial(call, *args)]
+    return lambda: calls and calls.pop()()
+
+
+def _answer(sock, status: int, settings, since=None, error=None) -> None:
+    """Answer without the application, and let it be seen in counts and log.
+
+    :param since: when the connection was made, by ``time.monotonic``.
+    """
+    request_id = uuid.uuid4().hex
+    body = json.dumps(_problem(status, settings))
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Connection: close",
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(body)}",
+        f"X-Request-Id: {request_id}",
     ]
-    try:
-        util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode())
-    except OSError:
-        pass  # the client is gone
+    if status in (429, 503):
+        head.append(f"Retry-After: {retry_after(1)}")
+    sock.sendall("\r\n".join([*head, "", body]).encode())
+    metrics.count(None, status)
+    seconds = None if since is None else time.monotonic() - since
+    telemetry.log_request(status, request_id, seconds, error=error)
+
+
+def _problem(status: int, settings) -> dict:
+    if status == 408:
+        return describe(408, "read-timeout")
+    if status == 413:
+        detail = f"At most {settings.max_body_bytes} bytes are read; given more."
+        return describe(413, "body-too-large", detail=detail)
+    if status == 429:
+        return describe(429, "queue-full")
+    return {"title": HTTPStatus(status).phrase, "status": status}
 
 
 class Response(wsgi.Response):
@@ -342,34 +429,6 @@ class Response(wsgi.Response):
 
 
 wsgi.Response = Response
-
-
-class BoundedUnreader(SocketUnreader):
-    """Reads from a socket until a deadline.
-
-    :ivar deadline: on the clock of ``time.monotonic``.
-    """
-
-    deadline = 0.0
-
-    def __init__(self, conn: gthread.TConn):
-        super().__init__(conn.sock)
-        self._parser = conn.parser
-
-    def chunk(self, size_hint=None):
-        left = self.deadline - time.monotonic()
-        write_timeout = self.sock.gettimeout()
-        try:
-            if left <= 0:
-                raise TimeoutError("the request did not arrive in time")
-            self.sock.settimeout(left)
-            return super().chunk(size_hint)
-        except TimeoutError:
-            if self._parser.mesg:
-                self._parser.mesg.force_close()  # the rest may still come
-            raise
-        finally:
-            self.sock.settimeout(write_timeout)
 
 
 class Logger(glogging.Logger):
