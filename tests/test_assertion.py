@@ -1,6 +1,7 @@
 """The context fed to the model."""
 
 import random
+import re
 import time
 
 import pytest
@@ -65,13 +66,13 @@ CONTEXTS = {
         "ROS: negative for [entity] fever [entity]."
     ),
     "PMH: <asthma>\nALLERGIES: none": "PMH: [entity] asthma [entity]",
-    "PMH:\n- no CHF\n- <asthma>\n- gout": "PMH: - [entity] asthma [entity]",
+    "PMH:\n- no CHF\n- <asthma>\n- gout": "PMH: [entity] asthma [entity]",
     "Patient denies the following:\n 1. fever\n 2. <chest pain>\n\nHas cough.": (
-        "Patient denies the following: 2. [entity] chest pain [entity]"
+        "Patient denies the following: [entity] chest pain [entity]"
     ),
-    "Denies:\n- fever\n\n- <cough> for a week": "- [entity] cough [entity] for a week",
+    "Denies:\n- fever\n\n- <cough> for a week": "[entity] cough [entity] for a week",
     "DIAGNOSES 1. CAD 2. <HTN> COMPLICATIONS: None": "[entity] HTN [entity]",
-    "A. <TUBULAR ADENOMA>. B. NO DYSPLASIA.": "A. [entity] TUBULAR ADENOMA [entity].",
+    "A. <TUBULAR ADENOMA>. B. NO DYSPLASIA.": "[entity] TUBULAR ADENOMA [entity].",
     # Line breaks: a list of statements, or a paragraph wrapped by a program.
     "No fever\nHas <cough>": "Has [entity] cough [entity]",
     "denies chest pain and\nShortness of <breath>": (
@@ -196,8 +197,17 @@ def test_every_text_gives_a_context_with_our_two_markers(pieces, rng):
     assert sentence.start <= entity.start < entity.end <= sentence.end
     marked = note.mark(entity)
     assert marked.lower().count("[entity]") == 2
-    words = " ".join(text[start : entity.end].split())
-    assert words in marked or "]" in words
+    if not set(text) & set(FORMS) and text.isascii() and text.isprintable():
+        inside = marked.lower().split("[entity]")[1]
+        assert letters(inside) == letters(text[start : entity.end])
+
+
+FORMS = ":=?|\t&<0"  # what is read as something else
+
+
+def letters(piece):
+    """Give the English letters of *piece*."""
+    return re.findall("[a-z]", piece.lower())
 
 
 HOSTILE = ["a. ", "\n", " ", "A ", "A", "?", "[ ", "**NAME[", "1. ", "\r\n- x:", "A:\n"]

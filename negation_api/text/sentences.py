@@ -15,7 +15,10 @@ breaks that end something (headings, list items), so :class:`Note` looks at both
 import re
 from bisect import bisect_left, bisect_right
 
+from negation_api.text.forms import Forms
 from negation_api.text.markers import MARKER, plain
+from negation_api.text.reading import level, read
+from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
 
 # Characters of one sentence that may stand on either side of the entity. 512
@@ -37,9 +40,18 @@ _ABBREVIATIONS = frozenset(
     " cm mm kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept"
     " hosp inc ca bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post lat"
     " med inf sup bil bilat lt rt incl est max avg ref tab tabs cap caps susp poss"
-    " prob imp".split()
+    " prob imp neg pos sig signif evid hist prev abn norm freq occ mod sev int nml"
+    " bilat asympt symp ques poss equiv cont diag eval assoc surg adm disch pulm card"
+    " rad path vasc musc derm psych ortho gyn obs exam circ sens subj obj incr decr"
+    " min max mult simult spont vent w cerv thor lumb hem rheum".split()
 )
-_ANSWERS = frozenset("yes no none y n neg negative denies denied".split())
+# A sentence hardly begins with one of these: the stop before it ends an abbreviation.
+_GOES_ON = frozenset("of for to by and or than from on in at with".split())
+_ANSWERS = frozenset(
+    "yes no none y n neg negative denies denied never nope yeah yep nil unknown unsure"
+    " unk not n/a sometimes occasionally rarely positive pos - + declined refused 0"
+    " a: a. answer:".split()
+)
 _NAMED_BY_LETTER = frozenset(
     "hepatitis vitamin type group grade class stage influenza factor strep".split()
 )
@@ -77,7 +89,24 @@ _CANDIDATE = re.compile(
 )
 _END = re.compile(rf"[.!?](?=[\"'”’)\]]{{0,3}}\s)|[{_NEWLINE}:]")
 _KNOWN_SECTION = re.compile(rf"\b(?:{_SECTIONS}):\Z", re.IGNORECASE)
-_LIST_ITEM = re.compile(r"(?:[-*•·▪◦–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[ \t\xa0]")
+_LIST_ITEM = re.compile(
+    r"(?:[-*•·▪◦–—●○‣>→+]{1,3}|o|\(?\d{1,2}[.)]|\(?[A-Za-z][.)]|#\d{1,2}|\[.\])[ \t\xa0]"
+    r"|[-–—+•·*>](?=[^\W\d])|[☐☑☒✓✗✔✘□■]|\|"
+)
+# A line that begins with a small letter and yet goes on with nothing: it has a dose,
+# or a verb or a cue of its own.
+_DOSE = re.compile(
+    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b",
+    re.IGNORECASE,
+)
+_OWN_CUE = re.compile(
+    r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes|taking"
+    r"|started|admits|complains|hx|h/o|history|status\ post|positive|negative|possible|neg"
+    r"|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return|follow|mother"
+    r"|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
+    re.IGNORECASE | re.VERBOSE,
+)
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|denies|reports|takes|noted)\b")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
 _WORD = re.compile(r"[^\s]{1,40}")
@@ -107,10 +136,13 @@ class Note:
     """
 
     def __init__(self, text: str):
-        self.text = text
+        self.text = level(text)  # every code point in its place
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
+        self._forms = Forms(self.text)
+        self._cut_items()
+        self._sections = Sections(self.text)
 
     def sentence(self, entity: Span) -> Span:
         """Give the span of the sentence, or sentences, that hold *entity*."""
@@ -119,29 +151,75 @@ class Note:
         end = self._starts[after] if after < len(self._starts) else len(self.text)
         return Span(self._starts[first], end)
 
-    def mark(self, entity: Span) -> str:
+    def section(self, entity: Span) -> Section | None:
+        """Give the section that *entity* stands in, or None."""
+        return self._sections.at(entity.start)
+
+    def mark(
+        self, entity: Span, headed: bool = False, section: str | None = None
+    ) -> str:
         """Give the sentence round *entity* as the model was trained to see it.
+
+        :param headed: whether the kind of section is read before it, where that says
+            whose or when; *section* is its heading, if the client knows better.
 
         >>> Note("BP 1.5 down.\\nDenies fever.").mark(Span(20, 25))
         'Denies [entity] fever [entity].'
+        >>> Note("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
+        'Family history: [entity] lupus [entity]'
         """
+        start, end = self._bounds(entity)
+        lead = self._lead(entity)
+        heading = self._heading(entity, section) if headed else ""
+        if heading and lead and section is None:
+            known = self._sections.at(entity.start)
+            lead = lead if lead.start >= known.body else None
+        pieces = [
+            (start, entity.start),
+            (entity.start, entity.end),
+            (entity.end, end),
+        ]
+        before, inside, after = (self._read(*piece) for piece in pieces)
+        leading = self._read(lead.start, lead.end) if lead else ""
+        marked = f"{MARKER} {inside.strip()} {MARKER}"
+        return _fold(f"{heading} {leading} {before}{marked}{after}")
+
+    def _bounds(self, entity: Span) -> tuple[int, int]:
+        """Give where reading starts and ends, never within a word."""
         text, sentence = self.text, self.sentence(entity)
         start = max(sentence.start, entity.start - MAX_SIDE_CHARS)
         end = min(sentence.end, entity.end + MAX_SIDE_CHARS)
-        before, after = text[start : entity.start], text[entity.end : end]
-        if start > sentence.start:  # drop the word that the bound cut in two
-            before = before.partition(" ")[2] or before
+        if start > sentence.start:
+            start = max(start, text.find(" ", start, entity.start))
         if end < sentence.end:
-            after = after.rpartition(" ")[0] or after
-        lead = self._lead(entity)
-        marked = f"{MARKER} {plain(text[entity.start : entity.end])} {MARKER}"
-        return _fold(f"{lead} {plain(before)}{marked}{plain(after)}")
+            space = text.rfind(" ", entity.end, end)
+            end = space if space >= 0 else end
+        return start, end
 
-    def _lead(self, entity: Span) -> str:
-        span = self._leads[bisect_right(self._starts, entity.start) - 1]
-        if span is None or span.end > entity.start:
+    def _read(self, start: int, end: int) -> str:
+        return plain(read(self._forms.read(start, end)))
+
+    def _heading(self, entity: Span, section: str | None) -> str:
+        """Give the kind of section, unless the sentence itself begins with it."""
+        if section is not None:
+            kind = kind_of(section)
+            return f"{kind}:" if kind else ""
+        known = self._sections.at(entity.start)
+        if not known or not known.kind or known.start >= self.sentence(entity).start:
             return ""
-        return plain(self.text[span.start : span.end])
+        return f"{known.kind}:"
+
+    def _lead(self, entity: Span) -> Span | None:
+        span = self._leads[bisect_right(self._starts, entity.start) - 1]
+        return None if span is None or span.end > entity.start else span
+
+    def _cut_items(self) -> None:
+        """Begin a sentence at every item of a form, with the lead-in of its line."""
+        for cut in self._forms.cuts:
+            place = bisect_right(self._starts, cut)
+            if self._starts[place - 1] != cut:
+                self._starts.insert(place, cut)
+                self._leads.insert(place, self._leads[place - 1])
 
     def _cut(self) -> None:
         lead, line_start = None, 0
@@ -195,7 +273,7 @@ class Note:
             return not (named and before[:1].isupper())  # "John F. Kennedy"
         if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
             return not after or after[0].isupper() or after[0] in "*-•"
-        return True
+        return after not in _GOES_ON
 
     def _breaks(self, line: Span, found: re.Match) -> bool:
         """Tell whether the line break *found* after *line* ends a sentence."""
@@ -205,13 +283,21 @@ class Note:
         if _LIST_ITEM.match(text, following) or _LINE_HEADING.match(text, following):
             return True
         last = text[max(line.start, line.end - 40) : line.end].rstrip()
-        if not last or last[-1] in ".!?:;":
+        if last.endswith("?"):
+            answer = _WORD.match(text, following)
+            return not answer or answer.group().rstrip(".,;").lower() not in _ANSWERS
+        if not last or last[-1] in ".!:;":
             return not last or last[-1] != ";"
         if last[-1] in ",(/&" or _last_word(last, 0, len(last)) in _SOFT_ENDINGS:
             return False
-        if text[following : following + 1].islower():
-            return False
-        return line.end - line.start < 60  # a longer line was wrapped by a program
+        if line.end - line.start >= 60:
+            return False  # a program wrapped it
+        if not text[following : following + 1].islower():
+            return True
+        if _OWN_CUE.match(text, following):
+            return True
+        ahead = text[following : following + 50]
+        return any(c.isdecimal() for c in ahead) and bool(_DOSE.match(ahead))
 
     def _lead_in(self, line: Span, found: re.Match, lead: Span | None) -> Span | None:
         """Give what leads in the line after the line break *found*, if anything."""

@@ -1,0 +1,90 @@
+"""Characters as a reader takes them: what editors, web pages and forms do to a text.
+
+Only the model reads the outcome; the client's text and offsets stay as they are. It
+knows no layout: see ``forms.py`` for markers, boxes and rows of answers.
+"""
+
+import html
+import re
+import unicodedata
+from functools import lru_cache
+
+# Soft hyphens, zero-width characters, byte order marks, control characters.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_TAG = re.compile(
+    r"</?(?:b|i|u|p|br|li|ul|ol|td|tr|th|div|span|em|strong|h[1-6])\b[^<>]{0,80}>", re.I
+)
+_QUOTES = str.maketrans(
+    "\u2018\u2019\u201a\u201b\u2032\u00b4`\u201c\u201d\u201e\u2033\u00ab\u00bb\u2010\u2011",
+    "'''''''\"\"\"\"\"\"--",
+)
+
+# Signs that are words. A sign stands alone, or before the word that it is about.
+_SIGNS = (
+    (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205]\s*(?=[A-Za-z(]|\Z)"), "no "),
+    (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
+    (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
+    (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
+    (re.compile(r"(?<!\w)\(?\+\)?ve\b"), "positive"),
+    (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
+)
+_BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
+_BREAKS = "\x85\u2028\u2029"
+_SPECIAL = re.compile("[^\\x20-\\x7e\\t\\n\\r]|&|<|[+-]\\)?ve|[a-zA-Z]0")
+
+
+def level(text: str) -> str:
+    """Give *text* with blanks, quotes and full-width letters of one kind, as long.
+
+    Every code point keeps its place, so that what is found in it is found in *text*.
+
+    >>> level("no&nbsp;fever,\u00a0\uff4eo \u201ccough\u201d")
+    'no      fever, no "cough"'
+    """
+    if not _SPECIAL.search(text):
+        return text
+    text = _BLANK.sub(lambda found: " " * len(found.group()), text)
+    return "".join(map(_levelled, text)).translate(_QUOTES)
+
+
+@lru_cache(maxsize=4096)
+def _levelled(character: str) -> str:
+    if character < "\x7f" or character in _BREAKS:
+        return " " if character < " " and character not in "\t\n\r\v\f" else character
+    if character.isspace() or unicodedata.category(character) == "Cc":
+        return " "
+    plain = unicodedata.normalize("NFKC", character)
+    return plain if len(plain) == 1 else character
+
+
+def read(piece: str) -> str:
+    """Give *piece* in plain characters.
+
+    >>> read("Denies&nbsp;fe\\u00adver, \\uff4e\\uff4f co\\ufb01rmed \\u00d8 edema")
+    'Denies fever, no cofirmed no edema'
+    """
+    if not _SPECIAL.search(piece):
+        return piece
+    if "&" in piece:
+        piece = _ENTITY.sub(lambda found: html.unescape(found.group()), piece)
+    if "<" in piece:
+        piece = _TAG.sub(" ", piece)
+    piece = _UNSEEN.sub("", piece).translate(_QUOTES)
+    for sign, word in _SIGNS:
+        piece = sign.sub(word, piece)
+    return "".join(c if c < "\x7f" else _plain(c) for c in piece)
+
+
+def is_blank(piece: str) -> bool:
+    """Tell whether a reader sees nothing in *piece*."""
+    return not read(level(piece)).strip()
+
+
+def _plain(character: str) -> str:
+    """Take apart what is made of others: full width, ligatures, fractions."""
+    if character.isspace() or unicodedata.category(character) == "Cc":
+        return " "
+    return unicodedata.normalize("NFKC", character)
