@@ -7,7 +7,7 @@ import random
 import re
 from dataclasses import replace
 
-from data import Row
+from data import HAPPENED, Row
 from negation_api.text.sentences import Note
 from negation_api.text.spans import Span
 
@@ -18,6 +18,9 @@ NEIGHBOUR = 0.30  # a sentence beside, without a cut
 HEADING = 0.08  # a section heading in front
 NO_STOP = 0.25  # the last full stop away
 UNCUT = 0.30  # several sentences together, as a client may send them
+TYPO = 0.05  # a typing error in a cue
+
+MAX_UNCUT_CHARS = 400  # of a text that is shown whole
 
 HEADINGS = """
 HISTORY OF PRESENT ILLNESS|HPI|CHIEF COMPLAINT|PAST MEDICAL HISTORY|PMH|ASSESSMENT
@@ -34,11 +37,25 @@ Noncontributory.|Stable.|as above|See above.|Reviewed.|none known|Not applicable
 """.replace("\n", "|").strip("|").split("|")
 JOINS = (". ", ". ", ". ", ".  ", "; ", " - ", " ** ")
 
+# Under these a thing is past, whatever the sentence says.
+PAST_HEADINGS = frozenset({"PAST MEDICAL HISTORY", "PMH", "Hx"})
+# Words whose misspelling changes no meaning: the cues, but for those of two letters.
+_CUE = re.compile(
+    r"""\b(denie[sd]|deny|denying|without|negative|possible|possibly|probable|probably
+    |likely|unlikely|suspected|suspicious|concerning|concern|absent|resolved|evidence
+    |history|previous|mother|father|family|brother|sister|return|monitor|prevent|never
+    |ruled|cannot|excluded|questionable|presumed|neither)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
 MODIFIERS = """
 acute chronic severe mild moderate significant recurrent persistent new worsening large
 small left right bilateral diffuse intermittent any further associated marked known
 """.split()
 _MODIFIER = re.compile(rf"\b(?:{'|'.join(MODIFIERS)}) \Z", re.IGNORECASE)
+
+# The vocabulary has one piece for all of these: shown as they are, they say nothing.
+_BOX = re.compile("[\u2600-\u27bf\u25a0-\u25ff\u2205]")
 
 # Entities that say more than a name cannot stand in for another, nor be replaced.
 _NOT_A_NAME = re.compile(
@@ -115,7 +132,7 @@ def render(row: Row) -> str:
     """Give the string that the service would make of *row*."""
     if row.start is None:
         return " ".join(row.text.split())
-    return Note(row.text).mark(Span(row.start, row.end))
+    return Note(row.text).mark(Span(row.start, row.end), headed=True)
 
 
 def uncut(row: Row) -> str:
@@ -131,21 +148,50 @@ def _three(row: Row) -> tuple[str, str, str]:
     return text[: row.start], text[row.start : row.end], text[row.end :]
 
 
-def vary(row: Row, names: list[str], neighbours: list[str], rng: random.Random) -> str:
-    """Give a random variant of *row*, ready for the tokenizer."""
+def misspell(text: str, rng: random.Random) -> str:
+    """Make a typing error in one cue of *text*: two letters changed, one lost or twice.
+
+    >>> misspell("denies fever", random.Random(1))
+    'deniies fever'
+    """
+    cues = list(_CUE.finditer(text))
+    if not cues:
+        return text
+    cue = rng.choice(cues)
+    at = rng.randrange(cue.start() + 1, cue.end() - 1)
+    here, after = text[at], text[at + 1]
+    wrong = rng.choice((after + here, here, after, here + here + after))
+    return text[:at] + wrong + text[at + 2 :]
+
+
+def under_heading(row: Row, marked: str, rng: random.Random) -> tuple[str, Row]:
+    """Set a section's heading before *marked*; what it says of time goes with it."""
+    heading = rng.choice(HEADINGS)
+    if heading in PAST_HEADINGS and "HYPOTHETICAL" not in row.temporality:
+        row = replace(row, temporality=HAPPENED)
+    return f"{heading}: {marked}", row
+
+
+def vary(
+    row: Row, names: list[str], neighbours: list[str], rng: random.Random
+) -> tuple[str, Row]:
+    """Give a random variant of *row*, ready for the tokenizer, and what it is."""
     if row.start is not None:
         if rng.random() < SWAP:
             row = swap(row, names, rng)
         if rng.random() < RESPAN:
             row = respan(row, rng)
-    marked = uncut(row) if rng.random() < UNCUT else render(row)
+    short = len(row.text) <= MAX_UNCUT_CHARS and not _BOX.search(row.text)
+    marked = uncut(row) if short and rng.random() < UNCUT else render(row)
     if rng.random() < NO_STOP:
         marked = marked.removesuffix(".")
+    if rng.random() < TYPO:
+        marked = misspell(marked, rng)
     if row.start is None:
-        return marked
+        return marked, row
     if rng.random() < HEADING:
-        marked = f"{rng.choice(HEADINGS)}: {marked}"
+        marked, row = under_heading(row, marked, rng)
     if rng.random() < NEIGHBOUR:
         own = [s for s in (row.before, row.after) if s and len(s) < 200]
         marked = beside(marked, own or neighbours, rng)
-    return marked
+    return marked, row

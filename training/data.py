@@ -10,15 +10,32 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
-SIGNS = dict(zip("+-?", LABELS))
-CORPORA = ("chia", "phee", "bionlp_id", "bionlp_epi", "bioscope_neg")
+EXPERIENCERS = ("PATIENT", "FAMILY", "OTHER")
+TEMPORALITIES = ("CURRENT", "HISTORICAL", "HYPOTHETICAL")
+# What a row says of an axis is the set of values that are right; all of them say
+# nothing. Sentences written before there were axes are of what happened.
+HAPPENED = frozenset(TEMPORALITIES[:2])
 
-_MARK = re.compile(r"\{([+?-])([^{}]+)\}")
+KINDS = (*LABELS, None)  # a row's label; None where the row does not say
+SIGNS = dict(zip("+-?~", KINDS))
+WHOSE = dict(zip("pfo", EXPERIENCERS))
+WHEN = dict(zip("chy", TEMPORALITIES))
+CORPORA = ("chia", "phee", "bionlp_id", "bionlp_epi", "bioscope_neg", "lct")
+
+_MARK = re.compile(r"\{([+?~-])(?:([pfo])([chy])\|)?([^{}|]+)\}")
+# Without any of these a sentence tells of nothing past.
+_PAST = re.compile(
+    r"""\b(histor\w*|hx|h/o|s/p|status|post|post\w+|prev\w*|prior|past|former\w*|ago|old
+    |last|years?|months?|yrs?|since|child\w*|had|were|was|remote\w*|earlier|before|never
+    |after|once|ever|used|known|pm?h|psh|pmhx|resol\w*|surg\w*|\w+(ectomy|plasty|otomy)
+    |underwent|treated|diagnosed|during|in\ \d+|\w+ed|(19|20)\d\d)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 class DataError(RuntimeError):
@@ -33,34 +50,56 @@ class Row:
         shown without markers.
     :ivar source: the file it comes from, for weights and reports.
     :ivar group: rows of one group are never divided between training and held-out.
+    :ivar label: None where the row does not say.
     :ivar before, after: the neighbour sentences in the note, or "".
+    :ivar experiencer, temporality: the values that are right.
     """
 
     text: str
     start: int | None
     end: int | None
-    label: str
+    label: str | None
     source: str
     group: str
     before: str = ""
     after: str = ""
+    experiencer: frozenset[str] = frozenset({"PATIENT"})
+    temporality: frozenset[str] = HAPPENED
+
+
+def happened(text: str) -> frozenset[str]:
+    """Give what a sentence without labels of time may be: past only with a cue.
+
+    >>> sorted(happened("Denies fever.")), len(happened("history of asthma"))
+    (['CURRENT'], 2)
+    """
+    return HAPPENED if _PAST.search(text) else frozenset({"CURRENT"})
+
+
+def axis(value: str | None, values: tuple[str, ...]) -> frozenset[str]:
+    """Give the set of right values; all where the source does not say."""
+    return frozenset({value} if value else values)
 
 
 # --- readers ------------------------------------------------------------------
 
 
-def parse_sentence(line: str) -> tuple[str, list[tuple[int, int, str]]]:
+def parse_sentence(line: str) -> tuple[str, list[tuple]]:
     """Take the inline marks out of a line of ``sentences/``.
 
-    >>> parse_sentence("{+Pain}, no {-fever}.")
-    ('Pain, no fever.', [(0, 4, 'PRESENT'), (9, 14, 'ABSENT')])
+    >>> parse_sentence("{+Pain}, father had {+fh|gout}.")[0]
+    'Pain, father had gout.'
+    >>> parse_sentence("{+Pain}, father had {+fh|gout}.")[1]
+    [(0, 4, 'PRESENT', None, None), (17, 21, 'PRESENT', 'FAMILY', 'HISTORICAL')]
     """
     text, entities, last = "", [], 0
     line = line.replace("\\n", "\n")
     for found in _MARK.finditer(line):
+        sign, whose, when, entity = found.groups()
         text += line[last : found.start()]
-        entities.append((len(text), len(text) + len(found[2]), SIGNS[found[1]]))
-        text += found[2]
+        span = len(text), len(text) + len(entity)
+        entities.append((*span, SIGNS[sign], WHOSE.get(whose), WHEN.get(when)))
+        text += entity
         last = found.end()
     return text + line[last:], entities
 
@@ -76,8 +115,16 @@ def read_sentences(folder: Path = HERE / "sentences") -> list[Row]:
             if not entities or "{" in text or "}" in text:
                 raise DataError(f"{path.name}:{number}: no entity, or a stray brace")
             source = f"sentences/{path.stem}"
-            rows += [Row(text, *entity, source, text.lower()) for entity in entities]
+            rows += [_written(text, *entity, source) for entity in entities]
     return rows
+
+
+def _written(text, start, end, label, whose, when, source) -> Row:
+    return Row(
+        *(text, start, end, label, source, text.lower()),
+        experiencer=frozenset({whose or "PATIENT"}),
+        temporality=frozenset({when}) if when else happened(text),
+    )
 
 
 def read_annotations(data: Path, folder: Path = HERE / "annotations") -> list[Row]:
@@ -101,9 +148,15 @@ def _annotated(path: Path, label: dict, notes: list[dict], line: int) -> Row:
     text = note["text"]
     if hashlib.sha256(text.encode()).hexdigest()[:10] != label["sha256"]:
         raise DataError(f"{label['file']}:{line}: not the sentence of {path.name}")
-    span = int(label["start"]), int(label["end"])
-    source = f"annotations/{path.stem}"
-    return Row(text, *span, label["label"], source, _document(note))
+    heading = f"{label['section']}:\n" if label.get("section") else ""
+    span = (len(heading) + int(label[key]) for key in ("start", "end"))
+    source, document = f"annotations/{path.stem}", _document(note)
+    when = label.get("temporality")
+    return Row(
+        *(heading + text, *span, label["label"] or None, source, document),
+        experiencer=axis(label.get("experiencer", "PATIENT"), EXPERIENCERS),
+        temporality=frozenset({when}) if when else happened(text),
+    )
 
 
 def read_corpora(data: Path) -> list[Row]:
@@ -112,7 +165,11 @@ def read_corpora(data: Path) -> list[Row]:
     for name in CORPORA:
         for row in _json_lines(data / "train" / f"{name}.jsonl"):
             span = row["start"], row["end"], row["label"]
-            rows.append(Row(row["text"], *span, name, _document(row)))
+            axes = dict(
+                experiencer=axis(row.get("experiencer"), EXPERIENCERS),
+                temporality=axis(row.get("temporality"), TEMPORALITIES),
+            )
+            rows.append(Row(row["text"], *span, name, _document(row), **axes))
     return rows
 
 
@@ -125,6 +182,7 @@ def read_silver(path: Path) -> list[Row]:
             _document(row),
             row.get("before", ""),
             row.get("after", ""),
+            temporality=happened(row["text"]),
         )
         for row in _json_lines(path)
     ]
@@ -190,9 +248,10 @@ def unmarked(rows: list[Row]) -> list[Row]:
     for row in rows:
         by_text.setdefault(row.text, []).append(row)
     return [
-        Row(text, None, None, same[0].label, same[0].source, same[0].group)
+        replace(same[0], start=None, end=None)
         for text, same in by_text.items()
-        if len({row.label for row in same}) == 1
+        if same[0].label
+        and len({(row.label, row.experiencer, row.temporality) for row in same}) == 1
     ]
 
 
@@ -200,7 +259,7 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
     """Count rows by source and label."""
     counts = Counter((row.source, row.label) for row in rows)
     sources = sorted({row.source for row in rows})
-    return {s: {label: counts[s, label] for label in LABELS} for s in sources}
+    return {s: {str(label): counts[s, label] for label in KINDS} for s in sources}
 
 
 def read_behaviour_texts(path: Path) -> frozenset[str]:

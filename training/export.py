@@ -9,19 +9,20 @@ import torch
 
 import augment
 import data
+import network
 from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
-REVISION = "1"
+REVISION = "2"
 MAX_TOKENS = 512
 
 
 @torch.no_grad()
-def logits_of(network, classifier, texts: list[str]) -> torch.Tensor:
-    """Give the logits (rows, labels) of marked *texts*, in order."""
+def logits_of(model, classifier, texts: list[str]) -> torch.Tensor:
+    """Give the logits (rows, 9) of marked *texts*, in order."""
     encoded = [classifier.encode(text) for text in texts]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-    logits = torch.empty(len(encoded), len(classifier.labels))
+    logits = torch.empty(len(encoded), sum(map(len, network.QUESTIONS.values())))
     for first in range(0, len(order), 32):
         chunk = order[first : first + 32]
         longest = max(len(encoded[i]) for i in chunk)
@@ -30,8 +31,7 @@ def logits_of(network, classifier, texts: list[str]) -> torch.Tensor:
         for place, index in enumerate(chunk):
             ids[place, : len(encoded[index])] = torch.tensor(encoded[index])
             mask[place, : len(encoded[index])] = 1
-        out = network(input_ids=ids, attention_mask=mask)
-        logits[chunk] = out.logits.float()
+        logits[chunk] = model(ids, mask).float()
     return logits
 
 
@@ -55,44 +55,63 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return max(1.0, log_t.exp().item())
 
 
-def fold_temperature(network, temperature: float) -> None:
-    """Divide the last layer by T: whoever loads the model gets calibrated scores."""
-    with torch.no_grad():
-        network.classifier.weight /= temperature
-        network.classifier.bias /= temperature
+def calibrate(model, logits: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
+    """Fold a temperature into each head; whoever loads the model is calibrated.
+
+    :param logits, right: (rows, 9), as ``network.py`` lays them out.
+    """
+    temperatures = {}
+    pieces = zip(model.heads.items(), logits.split(3, -1), right.split(3, -1))
+    for (question, head), scores, values in pieces:
+        known = values.sum(-1) == 1
+        temperature = fit_temperature(scores[known], values[known].argmax(-1))
+        with torch.no_grad():
+            head.weight /= temperature
+            head.bias /= temperature
+        temperatures[question] = round(temperature, 6)
     # Not "temperature": transformers takes that for a setting of generation.
-    network.config.calibration_temperature = round(temperature, 6)
+    model.config.calibration_temperature = temperatures
+    return temperatures
 
 
-def results(rows: list[data.Row], scores: torch.Tensor, labels) -> dict:
-    """Give accuracy and the F1 of each label, by source and over all."""
-    guessed = [labels[i] for i in scores.argmax(-1).tolist()]
-    found = {"all": _figures(rows, guessed)}
-    for source in sorted({row.source for row in rows}):
-        chosen = [i for i, row in enumerate(rows) if row.source == source]
-        found[source] = _figures(
-            [rows[i] for i in chosen], [guessed[i] for i in chosen]
+def results(rows: list[data.Row], logits: torch.Tensor, right: torch.Tensor) -> dict:
+    """Give accuracy and the F1 of each value of each question, by source."""
+    found = {}
+    for source in ("all", *sorted({row.source for row in rows})):
+        chosen = [i for i, row in enumerate(rows) if source in ("all", row.source)]
+        pieces = zip(
+            network.QUESTIONS.items(),
+            logits[chosen].split(3, -1),
+            right[chosen].split(3, -1),
         )
+        found[source] = {
+            question: _figures(names, scores, values)
+            for (question, names), scores, values in pieces
+        }
     return found
 
 
-def _figures(rows, guessed) -> dict:
-    pairs = list(zip((row.label for row in rows), guessed))
-    figures = {"rows": len(rows), "accuracy": sum(a == b for a, b in pairs)}
-    figures["accuracy"] = round(figures["accuracy"] / len(rows), 4)
-    for label in data.LABELS:
-        hits = sum(a == b == label for a, b in pairs)
-        total = sum((a == label) + (b == label) for a, b in pairs)
-        figures[label] = round(2 * hits / total, 4) if total else None
+def _figures(names, scores, values) -> dict:
+    known = values.sum(-1) == 1
+    gold, guess = values[known].argmax(-1), scores[known].argmax(-1)
+    if not len(gold):
+        return {"rows": 0}
+    share = (gold == guess).float().mean().item()
+    figures = {"rows": len(gold), "accuracy": round(share, 4)}
+    for index, name in enumerate(names):
+        hits = ((gold == index) & (guess == index)).sum().item()
+        total = ((gold == index).sum() + (guess == index).sum()).item()
+        figures[name] = round(2 * hits / total, 4) if total else None
     return figures
 
 
-def save(network, tokenizer, output: Path) -> None:
+def save(model, tokenizer, output: Path) -> None:
     """Write the model directory beside *output* and move it there when whole."""
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".export-", dir=output.parent))
-    network.config.dtype = torch.float32
-    network.half().save_pretrained(partial)
+    model.config.dtype = torch.float32
+    model.config.axes = {axis: list(network.QUESTIONS[axis]) for axis in network.AXES}
+    model.half().classifier.save_pretrained(partial, state_dict=model.state())
     tokenizer.model_max_length = MAX_TOKENS
     tokenizer.backend_tokenizer.encode_special_tokens = False
     tokenizer.save_pretrained(partial)
@@ -122,15 +141,10 @@ def _drop_limits(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def finish(network, classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
+def finish(model, classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
     """Calibrate on *held*, write the model to *output*, give what was measured."""
-    texts = [augment.render(row) for row in held]
-    logits = logits_of(network, classifier, texts)
-    labels = torch.tensor([classifier.labels.index(row.label) for row in held])
-    temperature = fit_temperature(logits, labels)
-    fold_temperature(network, temperature)
-    save(network, tokenizer, output)
-    return {
-        "temperature": temperature,
-        "results": results(held, logits, classifier.labels),
-    }
+    logits = logits_of(model, classifier, [augment.render(row) for row in held])
+    right = network.right_values(held)
+    temperatures = calibrate(model, logits, right)
+    save(model, tokenizer, output)
+    return {"temperature": temperatures, "results": results(held, logits, right)}

@@ -5,7 +5,7 @@
 
 import random
 
-from data import Row
+from data import Row, happened
 
 ABSENT = """
 no {0}|No {0}.|no {1}, {0}, or {2}|No {0}, {1} or {2}.|No {1}, {2}, or {0}.
@@ -23,8 +23,7 @@ Absent {0}.|Absent {1}, {0} and {2}.|absent {0}, {1}|Free of {0}.|Lack of {0}.|l
 There was no {0} but there was {1}.|She has {1}, but not {0}.
 {1} is present, {0} is not.
 {1} and {2} were found, however no {0}.|Never had {0}.|He has never had {0}.|never {0}
-No history of {0}.|no hx of {0}|no h/o {1} or {0}|no known {0}
-no personal history of {0}
+no known {0}|no personal history of {0}
 {0} has resolved.|{0} resolved.|The {0} is gone.|His {0} went away.|no longer has {0}
 {0} cleared completely.|The {0} subsided.|{0} is no longer present.|no further {0}
 Unlikely to be {0}.|{0} is unlikely.|{0} unlikely|low suspicion for {0}|I doubt {0}.
@@ -68,7 +67,7 @@ not entirely excluded: {0}|{1} without {2}, probably {0}|{0} - likely|{0} (proba
 
 PRESENT = """
 {0}|{0}.|has {0}|Patient has {0}.|with {0}|reports {0}|complains of {0} and {1}|c/o {0}
-history of {0}|h/o {0}|hx of {1}, {0}|admits to {0}|positive for {0}|(+) {0}|+{0}|+ {0}
+admits to {0}|positive for {0}|(+) {0}|+{0}|+ {0}
 {0}: positive|{0}: yes|{0} (+)|{1}: no, {0}: yes|{0} +|{0} noted|{0} is present.
 {0} without {1}|{0}, no {1}|{0} but no {1}|No {1}, has {0}.|No {1} but {0}.
 {0}; denies {1}
@@ -87,16 +86,68 @@ no treatment for {0}|did not take anything for {0}|never treated for her {0}
 The patient presented with {0} and {1}, but without {2}.
 {1} was excluded, {0} confirmed.
 diagnosed with {0}|{0} was diagnosed.|confirmed {0}|{1} revealed {0}.|biopsy showed {0}
-{0}, {1}, and {2}|{1}, {0} and {2} were found.|s/p {0}|status post {0}|underwent {0}
+{0}, {1}, and {2}|{1}, {0} and {2} were found.|underwent {0}
 {0} secondary to {1}|known {0}|due to {0}|cannot walk because of {0}
 unable to work with {0}
 No {1} or {2}. {0} since yesterday.|{0}. No {1}.|{0}. Denies {1}.
 Negative for {1}. Has {0}.
 """.replace("\n", "|").strip("|").split("|")
 
-PATTERNS = [("ABSENT", p) for p in ABSENT]
-PATTERNS += [("POSSIBLE", p) for p in POSSIBLE]
-PATTERNS += [("PRESENT", p) for p in PRESENT]
+FAMILY = """
+mother had {0}|Father with {0}.|family history of {0}|Family history of {0} and {1}.
+FH: {0}|FHx: {1}, {0}|Her sister has {0}.|brother died of {0}|maternal aunt: {0}
+Family history is positive for {0}.|strong family history of {0}|son with {0}, {1}
+paternal grandfather had {0} and {1}|His parents both have {0}.|Mother: {0}. Father: {1}.
+Father: {1}. Mother: {0}.|FAMILY HISTORY: {0}.|Family History: {1}, {2}, {0}|mom w/ {0}
+{0} runs in the family.|{0} in her mother|{0} (father)|{0} - sister|Dad: {0}
+Two siblings have {0}.|Sister is being treated for {0}.|Wife has {0}.|cousin with {0}
+""".replace("\n", "|").strip("|").split("|")
+
+NOT_FAMILY = """
+no family history of {0}|No family history of {1} or {0}.|Denies family history of {0}.
+FH negative for {0}|Neither parent had {0}.|no {0} in the family|Mother never had {0}.
+Family history: no {0}, {1}.|Negative family history of {0}|None of his siblings has {0}.
+""".replace("\n", "|").strip("|").split("|")
+
+HYPOTHETICAL = """
+return if {0}|Return if {0} or {1}.|call if {0}, {1} or {2} occur|Call for {0}.
+Return to the ED for {0}, {1}.|Come back should {0} develop.|seek care for any {0}
+Return for worsening pain, {1}, {0}.|should he develop {0}, call|If {0} occurs, stop it.
+if she develops {0}|in case of {0}|in the event of {0}|monitor for {0}|watch for {0} and {1}
+Monitor for signs of {0}.|Will observe for {0}.|at risk for {0}|risk of {0}|Risks: {1}, {0}.
+risks include {1}, {0} and {2}|The risks of {0} were explained.|to prevent {0}
+prophylaxis for {0}|{0} prophylaxis|to avoid {0}|for prevention of {0}|screen for {0}
+screening for {0}|{0} screening|precautions for {0} given|as needed for {0}|prn {0}
+may take it if {0}|Instructed to call with {0}.|warning signs such as {0}, {1}
+he should return with any {0}|to reduce the risk of {0}|risk factors for {0}
+""".replace("\n", "|").strip("|").split("|")
+
+PAST = """
+history of {0}|h/o {0}|hx of {1}, {0}|past history of {0}|previous {0}|prior {0}
+s/p {0}|status post {0}|past medical history of {0}|PMH: {0}|PMH {1}, {0}, {2}
+PMHx: {0}.|had {0} in 2009|{0} in 1998|{0} ten years ago|{0} as a child|remote {0}
+PAST MEDICAL HISTORY: {0}, {1}.|Past Medical History: {1}, {0}|{0} two years ago
+Past medical history is significant for {1} and {0}.|a history of {0} and {1}
+history of {1}, {0} and {2}|previously had {0}|treated for {0} in the past
+""".replace("\n", "|").strip("|").split("|")
+
+NEVER = """
+no history of {0}|no hx of {0}|no h/o {1} or {0}|No prior {0}.|never had {0}
+denies a history of {0}|no previous {0}|no past history of {0}
+""".replace("\n", "|").strip("|").split("|")
+
+# label, experiencer, temporality of each list; None is what data.py cannot tell.
+_KINDS = (
+    (ABSENT, "ABSENT", "PATIENT", None),
+    (POSSIBLE, "POSSIBLE", "PATIENT", "CURRENT"),
+    (PRESENT, "PRESENT", "PATIENT", None),
+    (FAMILY, "PRESENT", "FAMILY", None),
+    (NOT_FAMILY, "ABSENT", "FAMILY", None),
+    (HYPOTHETICAL, None, "PATIENT", "HYPOTHETICAL"),
+    (PAST, "PRESENT", "PATIENT", "HISTORICAL"),
+    (NEVER, "ABSENT", "PATIENT", "HISTORICAL"),
+)
+PATTERNS = [(pattern, *kind) for patterns, *kind in _KINDS for pattern in patterns]
 
 
 def make_rows(names: list[str], number: int, rng: random.Random) -> list[Row]:
@@ -104,13 +155,25 @@ def make_rows(names: list[str], number: int, rng: random.Random) -> list[Row]:
     return [make_row(*rng.choice(PATTERNS), names, rng) for _ in range(number)]
 
 
-def make_row(label: str, pattern: str, names: list[str], rng: random.Random) -> Row:
+def make_row(
+    pattern: str,
+    label: str | None,
+    experiencer: str,
+    temporality: str | None,
+    names: list[str],
+    rng: random.Random,
+) -> Row:
     """Fill *pattern*.
 
-    >>> make_row("ABSENT", "no {0}", ["pain", "gout", "rash"], random.Random(1)).text
-    'no pain'
+    >>> make_row("no {0}", "ABSENT", "PATIENT", None, ["gout"] * 3, random.Random(1)).text
+    'no gout'
     """
     entity, *others = rng.sample(names, 3)
     start = pattern.replace("{1}", others[0]).replace("{2}", others[1]).index("{0}")
     text = pattern.format(entity, *others)
-    return Row(text, start, start + len(entity), label, "templates", "templates")
+    when = frozenset({temporality}) if temporality else happened(pattern)
+    return Row(
+        *(text, start, start + len(entity), label, "templates", "templates"),
+        experiencer=frozenset({experiencer}),
+        temporality=when,
+    )

