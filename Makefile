@@ -36,13 +36,16 @@ run: install  ## Serve on port 8000 (PORT), as in production.
 model: install  ## Fetch ClinicalBERT at its pinned revision into models/.
 	$(BIN)/python -m negation_api model fetch
 
-train: $(VENV)/.dev  ## Train the embedded model anew from DATA_DIR, half an hour.
+train: $(VENV)/.dev  ## Train the embedded model anew from DATA_DIR, an hour or more.
 	$(BIN)/pip install -q --no-deps -r training/requirements.txt
 	PYTHON=$(PYTHON) training/rules.sh
 	mkdir -p training/work
 	$(BIN)/python training/silver.py --data $(DATA_DIR) --output training/work/silver.jsonl
-	$(BIN)/python training/train.py --data $(DATA_DIR) \
-	    --silver training/work/silver.jsonl --output training/work/model
+	$(BIN)/python training/train.py --stage labels --data $(DATA_DIR) \
+	    --silver training/work/silver.jsonl --output training/work/labels
+	$(BIN)/python training/train.py --stage axes --start training/work/labels \
+	    --data $(DATA_DIR) --silver training/work/silver.jsonl \
+	    --output training/work/model
 
 report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.
 	$(BIN)/pip install -q --no-deps -r training/requirements.txt

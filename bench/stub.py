@@ -28,10 +28,11 @@ class Stub:
     artefact = Artefact("stub", None, "0" * 64)
     max_tokens = 512
     batch_tokens = 256
+    headed, beside = False, None
 
-    def encode(self, sentence: str, marked: bool = True) -> list[int]:
+    def encode(self, sentence: str, marked=True, ours=False) -> tuple[int, ...]:
         """Give a number for each word."""
-        return [crc32(word.encode()) for word in sentence.split()]
+        return tuple(crc32(word.encode()) for word in sentence.split())
 
     def classify(self, rows) -> list[Prediction]:
         """Give the probabilities for each row."""

@@ -5,13 +5,15 @@ Files have many bodies at once (form 1 or 2 of what ``POST /predict`` takes), so
 :class:`Scorer` sorts the rows of a window by length itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+from negation_api import cues
 from negation_api.contract.errors import Invalid
 from negation_api.contract.json import BadJSON, load_json
 from negation_api.contract.labels import Prediction
-from negation_api.contract.reply import dump_document, dump_refused
+from negation_api.contract.reply import Cues, dump_document, dump_refused
 from negation_api.contract.request import (
     DOCUMENTS,
     Document,
@@ -22,7 +24,14 @@ from negation_api.contract.request import (
 )
 from negation_api.model.isolation import classify_each
 from negation_api.settings import Settings
-from negation_api.text.markers import MAX_READ_CHARS, EntityTooLong, SentenceTooLong
+from negation_api.text.markers import (
+    MAX_READ_CHARS,
+    EntityTooLong,
+    MarkerError,
+    SentenceTooLong,
+)
+
+Row = Sequence[int]  # token ids, hashable; of two models see ``beside.py``
 
 # Clinical text has some 4.5; rows of it that are cut to the model's length, twice that.
 MAX_CHARS_PER_TOKEN = 12
@@ -33,7 +42,7 @@ MAX_CHARS_PER_TOKEN = 12
 
 def encode(
     query: Query, classifier, max_tokens: int, lap: Callable[[str], None]
-) -> list[list[list[int]]]:
+) -> list[list[Row]]:
     """Make the rows of each document; one that is or becomes refused has none.
 
     :param lap: called with a stage's name when it is done.
@@ -45,17 +54,18 @@ def encode(
         rows.append([])
         if isinstance(document, Refused):
             continue
-        sentences = document.sentences
-        num_chars += sum(min(len(each), MAX_READ_CHARS) for each in sentences)
+        contexts = contexts_of(document, classifier, query.axes)
+        for context in contexts:
+            num_chars += sum(min(len(each), MAX_READ_CHARS) for each in context)
         _check_chars(query.form, MAX_CHARS_PER_TOKEN * max_tokens, num_chars)
         lap("context")
         try:
-            for row in encode_sentences(document, sentences, classifier):
+            for row in encode_contexts(document, contexts, classifier):
                 rows[-1].append(row)
                 num_tokens += len(row)
                 if num_tokens > max_tokens:
                     _refuse_tokens(query.form, max_tokens, num_tokens)
-        except TooLong as error:
+        except Unreadable as error:
             if query.form != "documents":
                 raise
             query.documents[index] = Refused(document.id, error)
@@ -70,22 +80,31 @@ def _check_chars(form: str, allowed: int, given: int) -> None:
         raise Invalid.at(f"At most {allowed} {what}; given {given}.", form)
 
 
-class TooLong(Invalid):
-    """One document holds an entity or a sentence that does not fit the model."""
+class Unreadable(Invalid):
+    """One document holds what does not fit the model, or speaks to it."""
 
 
-def encode_sentences(document: Document, sentences, classifier) -> Iterator[list[int]]:
-    """Give the token ids of each of *sentences*, which are *document*'s.
+def contexts_of(document: Document, classifier, axes: bool) -> list[tuple[str, ...]]:
+    """Give what is read for each row: by one model, or by another for the axes too."""
+    first = document.headed if classifier.headed else document.sentences
+    if axes and classifier.beside:
+        return list(zip(first, document.headed, strict=True))
+    return [(each,) for each in first]
 
-    :raises TooLong: with the place in the document.
+
+def encode_contexts(document: Document, contexts, classifier) -> Iterator[Row]:
+    """Give the row of each of *contexts*, which are *document*'s.
+
+    :raises Unreadable: with the place in the document.
     """
-    for index, sentence in enumerate(sentences):
+    ours = document.entities is not None
+    for index, context in enumerate(contexts):
         try:
-            yield classifier.encode(sentence, document.marked)
-        except (EntityTooLong, SentenceTooLong) as error:
+            yield classifier.encode(*context, marked=document.marked, ours=ours)
+        except (EntityTooLong, SentenceTooLong, MarkerError) as error:
             if document.entities is None:
-                raise TooLong.at(str(error), "sentence") from None
-            raise TooLong.at(str(error), "entities", index, "end") from None
+                raise Unreadable.at(str(error), "sentence") from None
+            raise Unreadable.at(str(error), "entities", index, "end") from None
 
 
 def _refuse_tokens(form: str, allowed: int, given: int) -> None:
@@ -93,15 +112,45 @@ def _refuse_tokens(form: str, allowed: int, given: int) -> None:
     raise Invalid.at(message, form)
 
 
-def dump(query: Query, rows, predictions) -> dict:
-    """Build the reply, less what all forms have in common."""
-    documents = []
-    for document, encoded in zip(query.documents, rows, strict=True):
-        if isinstance(document, Refused):
-            documents.append(dump_refused(document))
-        else:
-            own = [next(predictions) for _ in encoded]
-            documents.append(dump_document(query, document, own))
+def explain(
+    answered: Iterable[tuple[Document, Sequence[Prediction]]],
+    query: Query,
+    classifier,
+    classify: Callable[[list[Row]], list[Prediction]],
+    max_tokens: int,
+) -> list[list[Cues] | None]:
+    """Find the cues of each document's rows, where the query asks for them."""
+    answered = list(answered)
+    if not query.explain:
+        return [None] * len(answered)
+    read = [
+        (document, contexts_of(document, classifier, query.axes), predictions)
+        for document, predictions in answered
+    ]
+    return cues.find(read, classifier, classify, max_tokens)
+
+
+def dump(query: Query, rows, predictions, classifier, classify, max_tokens) -> dict:
+    """Build the reply, less what all forms have in common.
+
+    :param classify, max_tokens: to find cues with, see ``cues.py``.
+    """
+    left = iter(predictions)
+    own = [list(islice(left, len(encoded))) for encoded in rows]
+    answered = [
+        (document, predicted)
+        for document, predicted in zip(query.documents, own, strict=True)
+        if not isinstance(document, Refused)
+    ]
+    found = iter(explain(answered, query, classifier, classify, max_tokens))
+    documents = [
+        (
+            dump_refused(document)
+            if isinstance(document, Refused)
+            else dump_document(query, document, each, classifier.headed, next(found))
+        )
+        for document, each in zip(query.documents, own)
+    ]
     return {"documents": documents} if query.form == "documents" else documents[0]
 
 
@@ -114,6 +163,8 @@ class Answered:
 
     query: Query
     predictions: list[Prediction]
+    headed: bool
+    cues: list[Cues] | None = None
 
     @property
     def document(self) -> Document:
@@ -121,7 +172,9 @@ class Answered:
 
     def dump(self) -> dict:
         """Give the reply as HTTP does, less ``model`` and ``time_ms``."""
-        return dump_document(self.query, self.document, self.predictions)
+        return dump_document(
+            self.query, self.document, self.predictions, self.headed, self.cues
+        )
 
 
 @dataclass(frozen=True)
@@ -157,18 +210,42 @@ class Scorer:
             [row for _, rows in loaded if rows is not None for row in rows]
         )
         return [
-            item if rows is None else _result(item, [next(predictions) for _ in rows])
+            (
+                item
+                if rows is None
+                else self._answer(item, list(islice(predictions, len(rows))))
+            )
             for item, rows in loaded
         ]
 
-    def _load(self, body) -> tuple[Query | Rejected, list[list[int]] | None]:
+    def _answer(self, query: Query, results: list) -> Answered | Rejected:
+        """Give the answer, or where the model failed; its message may hold anything."""
+        (document,) = query.documents
+        faults = []
+        for index, result in enumerate(results):
+            if isinstance(result, Exception):
+                in_note = document.entities is not None
+                path = ("entities", index) if in_note else ("sentence",)
+                faults.append((path, f"The model failed ({type(result).__name__})."))
+        if faults:
+            return Rejected(document.id, Invalid(*faults).errors)
+        (found,) = explain(
+            [(document, results)],
+            query,
+            self.classifier,
+            lambda rows: list(self._classify(rows)),
+            self.settings.max_request_tokens,
+        )
+        return Answered(query, results, self.classifier.headed, found)
+
+    def _load(self, body) -> tuple[Query | Rejected, list[Row] | None]:
         """Validate and encode one body; the rows of a rejected one are None."""
         try:
             body = self._read(body)
             query = self._query(body)
             (document,) = query.documents
-            sentences = document.sentences
-            return query, list(encode_sentences(document, sentences, self.classifier))
+            contexts = contexts_of(document, self.classifier, query.axes)
+            return query, list(encode_contexts(document, contexts, self.classifier))
         except Invalid as error:
             wrong = error
         except BadJSON as error:
@@ -196,28 +273,14 @@ class Scorer:
             body = {**self.options, **body}
         return load_query(body, self.settings)
 
-    def _classify(self, rows: list[list[int]]) -> Iterator[Prediction | Exception]:
+    def _classify(self, rows: list[Row]) -> Iterator[Prediction | Exception]:
         """Give what came of each row, in order; identical rows count once."""
-        unique = dict.fromkeys(map(tuple, rows))
+        unique = dict.fromkeys(rows)
         max_tokens = self.settings.batch_tokens or self.classifier.batch_tokens
         for batch in batches(sorted(unique, key=len), max_tokens):
             results = classify_each(self.classifier.classify, batch)
             unique.update(zip(batch, results, strict=True))
-        return (unique[tuple(row)] for row in rows)
-
-
-def _result(query: Query, results: list[Prediction | Exception]) -> Answered | Rejected:
-    """Give the answer, or where the model failed; its message may hold anything."""
-    (document,) = query.documents
-    faults = []
-    for index, result in enumerate(results):
-        if isinstance(result, Exception):
-            in_note = document.entities is not None
-            path = ("entities", index) if in_note else ("sentence",)
-            faults.append((path, f"The model failed ({type(result).__name__})."))
-    if faults:
-        return Rejected(document.id, Invalid(*faults).errors)
-    return Answered(query, results)
+        return (unique[row] for row in rows)
 
 
 def batches(rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list]:

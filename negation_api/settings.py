@@ -62,6 +62,11 @@ class Settings:
         "SHA-256 digests in hexadecimal, separated by commas, of the keys that may use"
         " `/predict` and `/metrics`; empty lets everyone",
     )
+    axes: bool = _setting(
+        True,
+        "whether whose and when are answered too, by the embedded model beside a model"
+        " that knows labels only",
+    )
     playground: bool = _setting(
         True, "`on` serves a page at `/` to try the service in a browser; `off`: 404"
     )

@@ -21,6 +21,7 @@ class KeywordClassifier:
     artefact = Artefact("keyword", None, "0" * 64)
     max_tokens = 512
     batch_tokens = 256
+    headed, beside = False, None
 
     def __init__(self):
         self.vocabulary: list[str] = []
@@ -35,13 +36,13 @@ class KeywordClassifier:
     def _sentence(self, row) -> str:
         return " ".join(self.vocabulary[i] for i in row)
 
-    def encode(self, sentence, marked=True):
+    def encode(self, sentence, marked=True, ours=False):
         words = sentence.lower().split()
         if len(words) > self.max_tokens:
             kind = EntityTooLong if marked else SentenceTooLong
             raise kind(f"{len(words)} tokens; at most {self.max_tokens} fit.")
         self.vocabulary += [w for w in words if w not in self.vocabulary]
-        return [self.vocabulary.index(word) for word in words]
+        return tuple(self.vocabulary.index(word) for word in words)
 
     def classify(self, rows):
         self.batches.append(rows)

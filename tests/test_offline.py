@@ -36,10 +36,10 @@ class Failing:
     def __getattr__(self, name):
         return getattr(self._classifier, name)
 
-    def encode(self, sentence, marked=True):
+    def encode(self, sentence, marked=True, ours=False):
         if self._when == "read" and "zebrafish" in sentence:
             raise IndexError(sentence)
-        return self._classifier.encode(sentence, marked)
+        return self._classifier.encode(sentence, marked, ours)
 
     def classify(self, rows):
         if self._zebrafish in map(tuple, rows):

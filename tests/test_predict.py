@@ -124,7 +124,7 @@ def test_identical_rows_are_computed_once(client, classifier):
 E = {"start": 0, "end": 4}
 UNKNOWN = (
     "#",
-    "1 unknown fields; known are: id, sentence, offset_unit, explain, fhir.",
+    "1 unknown fields; known are: id, sentence, offset_unit, explain, fhir, axes.",
 )
 # body -> pointer, detail
 INVALID = [

@@ -152,7 +152,7 @@ def misspell(text: str, rng: random.Random) -> str:
     """Make a typing error in one cue of *text*: two letters changed, one lost or twice.
 
     >>> misspell("denies fever", random.Random(1))
-    'deniies fever'
+    'dnies fever'
     """
     cues = list(_CUE.finditer(text))
     if not cues:

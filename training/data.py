@@ -76,6 +76,12 @@ def happened(text: str) -> frozenset[str]:
     return HAPPENED if _PAST.search(text) else frozenset({"CURRENT"})
 
 
+def label_only(row: Row) -> Row:
+    """Give *row* as one that says nothing of the axes."""
+    everyone, ever = frozenset(EXPERIENCERS), frozenset(TEMPORALITIES)
+    return replace(row, experiencer=everyone, temporality=ever)
+
+
 def axis(value: str | None, values: tuple[str, ...]) -> frozenset[str]:
     """Give the set of right values; all where the source does not say."""
     return frozenset({value} if value else values)

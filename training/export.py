@@ -64,6 +64,8 @@ def calibrate(model, logits: torch.Tensor, right: torch.Tensor) -> dict[str, flo
     pieces = zip(model.heads.items(), logits.split(3, -1), right.split(3, -1))
     for (question, head), scores, values in pieces:
         known = values.sum(-1) == 1
+        if not known.any():
+            continue  # the first stage asks for labels only
         temperature = fit_temperature(scores[known], values[known].argmax(-1))
         with torch.no_grad():
             head.weight /= temperature

@@ -83,7 +83,7 @@ def load(directory: str, seed: int, keep_words: bool):
 
 
 def right_values(rows: list[data.Row]) -> torch.Tensor:
-    """Give which values are right, (rows, 9) of 0 and 1; all where a row says nothing."""
+    """Give which values are right, (rows, 9); all where a row says nothing."""
     answers = []
     for row in rows:
         labels = {row.label} if row.label else set(data.LABELS)

@@ -97,8 +97,10 @@ FAMILY = """
 mother had {0}|Father with {0}.|family history of {0}|Family history of {0} and {1}.
 FH: {0}|FHx: {1}, {0}|Her sister has {0}.|brother died of {0}|maternal aunt: {0}
 Family history is positive for {0}.|strong family history of {0}|son with {0}, {1}
-paternal grandfather had {0} and {1}|His parents both have {0}.|Mother: {0}. Father: {1}.
-Father: {1}. Mother: {0}.|FAMILY HISTORY: {0}.|Family History: {1}, {2}, {0}|mom w/ {0}
+paternal grandfather had {0} and {1}|His parents both have {0}.
+Mother: {0}. Father: {1}.
+Father: {1}. Mother: {0}.|FAMILY HISTORY: {0}.|Family History: {1}, {2}, {0}
+mom w/ {0}
 {0} runs in the family.|{0} in her mother|{0} (father)|{0} - sister|Dad: {0}
 Two siblings have {0}.|Sister is being treated for {0}.|Wife has {0}.|cousin with {0}
 """.replace("\n", "|").strip("|").split("|")
@@ -106,15 +108,17 @@ Two siblings have {0}.|Sister is being treated for {0}.|Wife has {0}.|cousin wit
 NOT_FAMILY = """
 no family history of {0}|No family history of {1} or {0}.|Denies family history of {0}.
 FH negative for {0}|Neither parent had {0}.|no {0} in the family|Mother never had {0}.
-Family history: no {0}, {1}.|Negative family history of {0}|None of his siblings has {0}.
+Family history: no {0}, {1}.|Negative family history of {0}
+None of his siblings has {0}.
 """.replace("\n", "|").strip("|").split("|")
 
 HYPOTHETICAL = """
 return if {0}|Return if {0} or {1}.|call if {0}, {1} or {2} occur|Call for {0}.
 Return to the ED for {0}, {1}.|Come back should {0} develop.|seek care for any {0}
 Return for worsening pain, {1}, {0}.|should he develop {0}, call|If {0} occurs, stop it.
-if she develops {0}|in case of {0}|in the event of {0}|monitor for {0}|watch for {0} and {1}
-Monitor for signs of {0}.|Will observe for {0}.|at risk for {0}|risk of {0}|Risks: {1}, {0}.
+if she develops {0}|in case of {0}|in the event of {0}|monitor for {0}
+watch for {0} and {1}|Monitor for signs of {0}.|Will observe for {0}.|at risk for {0}
+risk of {0}|Risks: {1}, {0}.
 risks include {1}, {0} and {2}|The risks of {0} were explained.|to prevent {0}
 prophylaxis for {0}|{0} prophylaxis|to avoid {0}|for prevention of {0}|screen for {0}
 screening for {0}|{0} screening|precautions for {0} given|as needed for {0}|prn {0}
@@ -165,7 +169,8 @@ def make_row(
 ) -> Row:
     """Fill *pattern*.
 
-    >>> make_row("no {0}", "ABSENT", "PATIENT", None, ["gout"] * 3, random.Random(1)).text
+    >>> names, rng = ["gout"] * 3, random.Random(1)
+    >>> make_row("no {0}", "ABSENT", "PATIENT", None, names, rng).text
     'no gout'
     """
     entity, *others = rng.sample(names, 3)

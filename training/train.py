@@ -1,10 +1,11 @@
-"""Train the embedded model: ``python training/train.py --stage STAGE --output MODEL_DIR``.
+"""Train the embedded model: ``python training/train.py --stage STAGE --output DIR``.
 
-In two stages: ``labels`` teaches the encoder PRESENT, ABSENT and POSSIBLE; ``axes``
-goes on from there and adds whose and when, and text as people have it. Either reads hand-written sentences, annotated note sentences, other projects' corpora and
-silver labels (``data.py``), varies them anew in every epoch (``augment.py``), adds
-template sentences (``templates.py``), fine-tunes the encoder, averages its weights,
-fits the temperature on held-out rows, and writes the model (``export.py``).
+In two stages: ``labels`` teaches an encoder PRESENT, ABSENT and POSSIBLE; ``axes``
+goes on from there and adds whose and when, and text as people have it. Each reads
+hand-written sentences, annotated notes, other projects' corpora and silver labels
+(``data.py``), varies them anew in every epoch (``augment.py``), adds template
+sentences (``templates.py``), fine-tunes the network (``network.py``), averages its
+weights, fits the temperatures on held-out rows, and writes the model (``export.py``).
 """
 
 import argparse
@@ -259,6 +260,7 @@ def read_rows(args) -> tuple[list[data.Row], list[data.Row]]:
     rows += data.read_corpora(root) + data.read_silver(Path(args.silver))
     if args.stage == "labels":
         rows = [row for row in rows if not family(row).startswith("axes")]
+        rows = [data.label_only(row) for row in rows]
     return data.divide(rows, data.read_behaviour_texts(BEHAVIOUR))
 
 

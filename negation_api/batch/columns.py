@@ -37,7 +37,14 @@ def _is_flat(field: fields.Field) -> bool:
 def _flat(columns: Columns) -> Columns:
     found = {}
     for name, field in columns.items():
-        found |= _members(field.nested) if _is_flat(field) else {name: field}
+        if not _is_flat(field):
+            found[name] = field
+            continue
+        members = _members(field.nested)
+        if "scores" in members:  # an axis: its label is of its name
+            found |= {name: members["label"], f"{name}_score": members["score"]}
+            members = _members(members["scores"].nested)
+        found |= members
     return found
 
 
@@ -78,8 +85,19 @@ def flat_rows(reply: dict) -> Iterator[dict]:
             "end": status.get("end"),
         }
         for name, field in _STATUS.items():
-            row |= status[name] if _is_flat(field) else {name: status.get(name)}
+            row |= _flat_member(name, field, status.get(name))
         yield row
+
+
+def _flat_member(name: str, field: fields.Field, value) -> dict:
+    if not _is_flat(field):
+        return {name: value}
+    if value is None:  # axes that are not asked for
+        return dict.fromkeys(_flat({name: field}))
+    if "scores" in value:
+        scores = value["scores"]
+        return {name: value["label"], f"{name}_score": value["score"], **scores}
+    return value
 
 
 def arrow_schema(pyarrow, columns: Columns):

@@ -1,25 +1,52 @@
-"""The assertion status: three labels, and what a model says of one entity."""
+"""What is answered of an entity: its assertion status, whose it is, and when.
 
+The conventions are in ``training/GUIDELINES.md``.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
+EXPERIENCERS = ("PATIENT", "FAMILY", "OTHER")
+TEMPORALITIES = ("CURRENT", "HISTORICAL", "HYPOTHETICAL")
+
+AXES = {"experiencer": EXPERIENCERS, "temporality": TEMPORALITIES}
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The assertion status of one entity.
+class Choice:
+    """One of several values, each with its probability.
 
-    :ivar scores: label -> probability in 0..1, every label of the model, sum 1.
+    :ivar scores: value -> probability in 0..1, every value, sum 1.
     """
 
-    scores: dict[str, float]
+    scores: Mapping[str, float]
 
     @property
     def label(self) -> str:
-        """The most probable label."""
+        """The most probable value."""
         return max(self.scores, key=self.scores.__getitem__)
 
     @property
     def score(self) -> float:
         """The probability of :attr:`label`."""
         return self.scores[self.label]
+
+
+@dataclass(frozen=True)
+class Prediction(Choice):
+    """The assertion status of one entity, and its axes if the model answers them."""
+
+    experiencer: Choice | None = None
+    temporality: Choice | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the patient has it, or has had it; None without axes."""
+        if self.experiencer is None or self.temporality is None:
+            return None
+        return (
+            self.label == "PRESENT"
+            and self.experiencer.label == "PATIENT"
+            and self.temporality.label != "HYPOTHETICAL"
+        )

@@ -6,15 +6,17 @@ member of every answer is a field of :class:`StatusSchema`, and an attribute of 
 name of a :class:`~negation_api.contract.labels.Prediction`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from marshmallow import Schema, fields, validate
 
 from negation_api.contract import fhir
 from negation_api.contract.errors import ProblemSchema
-from negation_api.contract.labels import LABELS
+from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
 from negation_api.contract.request import Document, Entity, Query, Refused
 from negation_api.contract.shapes import AnyOf, Id
+from negation_api.text.offsets import Offsets
+from negation_api.text.spans import Span
 
 
 class ModelSchema(Schema):
@@ -26,10 +28,43 @@ class ModelSchema(Schema):
     precision = fields.String()
 
 
-ScoresSchema = Schema.from_dict(
-    {label: fields.Float() for label in LABELS}, name="ScoresSchema"
-)
-ScoresSchema.__doc__ = "The probability of each label, 0 to 1; they add up to 1."
+class AnsweringSchema(ModelSchema):
+    """The artefacts that gave the answers."""
+
+    axes = fields.Nested(
+        ModelSchema,
+        metadata={
+            "description": "what answered the axes, where that is another model",
+            "option": "axes",
+        },
+    )
+
+
+def _scores(values: tuple[str, ...], name: str) -> type[Schema]:
+    """Make the schema of the probabilities of *values*."""
+    schema = Schema.from_dict({value: fields.Float() for value in values}, name=name)
+    schema.__doc__ = "The probability of each, 0 to 1; they add up to 1."
+    return schema
+
+
+Cues = dict[str, list[Span]]  # label or axis -> spans in code points
+
+ScoresSchema = _scores(LABELS, "ScoresSchema")
+
+
+def _axis(name: str) -> type[Schema]:
+    """Make the schema of the answer to an axis."""
+    values, title = AXES[name], name.capitalize()
+    label = fields.String(validate=validate.OneOf(values))
+    score = fields.Float(metadata={"description": "the probability of the label"})
+    scores = fields.Nested(_scores(values, f"{title}ScoresSchema"))
+    answer = {"label": label, "score": score, "scores": scores}
+    schema = Schema.from_dict(answer, name=f"{title}Schema")
+    schema.__doc__ = f"The {name} of one entity."
+    return schema
+
+
+ExperiencerSchema, TemporalitySchema = map(_axis, AXES)
 
 
 class CodingSchema(Schema):
@@ -52,18 +87,54 @@ class FHIRSchema(Schema):
     verificationStatus = fields.Nested(CodeableConceptSchema)
 
 
+class CueSchema(Schema):
+    """Words of the text, counted in `offset_unit`."""
+
+    start = fields.Integer()
+    end = fields.Integer()
+
+
+CuesSchema = Schema.from_dict(
+    {name: fields.List(fields.Nested(CueSchema)) for name in ("label", *AXES)},
+    name="CuesSchema",
+)
+CuesSchema.__doc__ = "The words without which an answer is the default."
+
+
 class StatusSchema(Schema):
     """The assertion status of one entity. *option*: given when that is asked for."""
 
     label = fields.String(validate=validate.OneOf(LABELS))
     score = fields.Float(metadata={"description": "the probability of the label"})
     scores = fields.Nested(ScoresSchema)
+    experiencer = fields.Nested(ExperiencerSchema, metadata={"axes": True})
+    temporality = fields.Nested(TemporalitySchema, metadata={"axes": True})
+    holds = fields.Boolean(
+        metadata={
+            "description": "whether the label is PRESENT, the experiencer the PATIENT"
+            " and the temporality not HYPOTHETICAL",
+            "axes": True,
+        }
+    )
     fhir = fields.Nested(FHIRSchema, metadata={"option": "fhir"})
     context = fields.String(
         metadata={
             "description": "with `explain`: the sentence the model was fed",
             "option": "explain",
         }
+    )
+    section = fields.String(
+        metadata={
+            "description": "with `explain`: the heading that the entity stands under",
+            "option": "explain",
+        }
+    )
+    cues = fields.Nested(
+        CuesSchema,
+        metadata={
+            "description": "with `explain`: for each answer that is not the default",
+            "option": "explain",
+        },
     )
 
 
@@ -103,7 +174,7 @@ class RefusedDocumentSchema(Schema):
 class ReplySchema(Schema):
     """What the replies to all forms have in common."""
 
-    model = fields.Nested(ModelSchema, required=True)
+    model = fields.Nested(AnsweringSchema, required=True)
     time_ms = fields.Float(required=True, metadata={"description": "milliseconds"})
 
 
@@ -134,27 +205,38 @@ STATUS = {
 
 def dump_model(classifier) -> dict:
     """Say which artefact answers: the ``model`` of every reply."""
-    artefact = classifier.artefact
-    return {
+    artefact, beside = classifier.artefact, getattr(classifier, "beside", None)
+    model = {
         "name": artefact.name,
         "revision": artefact.revision,
         "sha256": artefact.sha256,
         "precision": classifier.precision,
     }
+    return model | ({"axes": dump_model(beside)} if beside else {})
 
 
-def dump_document(query: Query, document: Document, predictions: Sequence) -> dict:
-    """Build the reply to one document from its rows' predictions, in order."""
-    statuses = [
-        {name: getattr(prediction, name) for name in STATUS}
-        for prediction in predictions
-    ]
+def dump_document(
+    query: Query,
+    document: Document,
+    predictions: Sequence[Prediction],
+    headed: bool,
+    cues: Sequence[Cues] | None = None,
+) -> dict:
+    """Build the reply to one document from its rows' predictions, in order.
+
+    :param headed: whether the label's model read sections, or sentences alone.
+    :param cues: of each row, with ``explain``.
+    """
+    statuses = [_status(prediction, query.axes) for prediction in predictions]
     if query.fhir:
         for status in statuses:
             status["fhir"] = fhir.verification_status(status["label"])
     if query.explain:
-        for status, sentence in zip(statuses, document.sentences, strict=True):
-            status["context"] = sentence
+        for status, more in zip(statuses, _explanations(document, headed), strict=True):
+            status.update(more)
+        for status, own in zip(statuses, cues or ()):
+            status["cues"] = own
+        _convert(document, statuses)
     if document.entities is None:
         return {**_named(document), **statuses[0], "marked": document.marked}
     rows = zip(document.entities, statuses, strict=True)
@@ -163,6 +245,42 @@ def dump_document(query: Query, document: Document, predictions: Sequence) -> di
         for entity, status in rows
     ]
     return {**_named(document), "predictions": predicted}
+
+
+def _convert(document: Document, statuses: list[dict]) -> None:
+    """Give the places of cues in the request's unit."""
+    offsets = Offsets(document.text, document.unit)
+    place = offsets.from_code_point
+    for status in statuses:
+        for question, spans in status.get("cues", {}).items():
+            status["cues"][question] = [
+                {"start": place(span.start), "end": place(span.end)} for span in spans
+            ]
+
+
+def _explanations(document: Document, headed: bool) -> Iterator[dict]:
+    """Give for each row what the model read, and the section it stands in."""
+    read = document.headed if headed else document.sentences
+    entities = document.entities or [None] * len(read)
+    for context, entity in zip(read, entities, strict=True):
+        section = entity and document.section(entity)
+        yield {"context": context} | ({"section": section} if section else {})
+
+
+def _status(prediction: Prediction, with_axes: bool) -> dict:
+    with_axes = with_axes and prediction.holds is not None
+    status = {}
+    for name, field in STATUS.items():
+        value = getattr(prediction, name)
+        if "axes" not in field.metadata:
+            status[name] = value
+        elif with_axes:
+            status[name] = _choice(value) if isinstance(value, Choice) else value
+    return status
+
+
+def _choice(choice: Choice) -> dict:
+    return {"label": choice.label, "score": choice.score, "scores": choice.scores}
 
 
 def dump_refused(document: Refused) -> dict:

@@ -25,6 +25,7 @@ from negation_api.contract.shapes import (
 from negation_api.settings import Settings
 from negation_api.text.markers import MARKER, MarkerError, is_marked, marked_span
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
+from negation_api.text.reading import is_blank
 from negation_api.text.sentences import MAX_ENDS, Note, count_ends
 from negation_api.text.spans import Span
 
@@ -37,6 +38,7 @@ class Entity:
     start: int
     end: int
     span: Span  # the same in code points
+    section: str | None = None  # the heading it stands under, if the client says it
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,36 @@ class Document:
     text: str
     entities: tuple[Entity, ...] | None
     marked: bool = True
+    unit: str = "codepoint"  # of offsets, see ``offsets.py``
+
+    @cached_property
+    def note(self) -> Note:
+        """The text, cut into sentences and sections."""
+        return Note(self.text)
 
     @cached_property
     def sentences(self) -> list[str]:
-        """What the model is to read: a marked sentence for each entity."""
+        """What a model of sentences is to read: a marked one for each entity."""
         if not self.entities:
             return [] if self.entities == () else [self.text]
-        note = Note(self.text)
-        return [note.mark(entity.span) for entity in self.entities]
+        return [self.note.mark(entity.span) for entity in self.entities]
+
+    @cached_property
+    def headed(self) -> list[str]:
+        """The same with its section, for a model that answers whose and when."""
+        if not self.entities:
+            return self.sentences
+        return [
+            self.note.mark(entity.span, headed=True, section=entity.section)
+            for entity in self.entities
+        ]
+
+    def section(self, entity: Entity) -> str | None:
+        """Give the heading of the section that *entity* stands in, or None."""
+        if entity.section is not None:
+            return entity.section
+        known = self.note.section(entity.span)
+        return known.name.strip() if known else None
 
 
 @dataclass(frozen=True)
@@ -73,14 +97,17 @@ class Query:
         one document, and refused ones.
     :ivar explain: whether the reply is to hold what the model was fed.
     :ivar fhir: whether the reply is to hold FHIR's word for each label.
+    :ivar axes: whether it is to hold experiencer and temporality.
     """
 
     form: str
     documents: list[Document | Refused]
     explain: bool = False
     fhir: bool = False
+    axes: bool = True
 
 
+MAX_SECTION_CHARS = 200
 _NAME = {"description": "your name for it, given back"}
 _NO_OBJECT = {"null": "Must be a JSON object."}
 
@@ -94,12 +121,23 @@ def _offset(doc: str) -> Whole:
     )
 
 
+def _section(doc: str) -> Text:
+    return Text(
+        validate=validate.Length(
+            max=MAX_SECTION_CHARS,
+            error=f"At most {MAX_SECTION_CHARS} characters in a section's name.",
+        ),
+        metadata={"description": f"heading of the section {doc}, if you know better"},
+    )
+
+
 class EntitySchema(StrictSchema):
     """Where an entity stands."""
 
     id = Id(metadata=_NAME)
     start = _offset("first character, counted in `offset_unit`")
     end = _offset("first character after it, counted in `offset_unit`")
+    section = _section("of the note that it stands in")
 
 
 class SentenceSchema(StrictSchema):
@@ -114,6 +152,7 @@ class NoteSchema(StrictSchema):
 
     id = Id(metadata=_NAME)
     text = Text(required=True, metadata={"description": "a whole note"})
+    section = _section("of all its entities")
     entities = Each(
         fields.Nested(EntitySchema, error_messages=_NO_OBJECT), required=True
     )
@@ -144,8 +183,11 @@ class OptionsSchema(StrictSchema):
         ),
         metadata={"description": "what offsets count, both ways"},
     )
-    explain = Switch("give the marked sentence that the model was fed, as `context`")
+    explain = Switch(
+        "give what the model was fed, as `context`, and what decided, as `cues`"
+    )
     fhir = Switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
+    axes = Switch("give `experiencer`, `temporality` and `holds`", default=True)
 
 
 class SentenceRequestSchema(OptionsSchema, SentenceSchema):
@@ -190,7 +232,7 @@ def load_query(body, settings: Settings) -> Query:
     else:
         documents = [_load_document(data, unit, settings)]
     _check_ends(documents, form)
-    return Query(form, documents, data["explain"], data["fhir"])
+    return Query(form, documents, data["explain"], data["fhir"], data["axes"])
 
 
 def _form(body: dict, forms: Iterable[str]) -> str:
@@ -265,13 +307,17 @@ def id_of(raw) -> str | int | None:
 
 def _load_document(data: dict, unit: str, settings: Settings) -> Document:
     if "sentence" in data:
-        return _load_sentence(data, settings)
+        return _load_sentence(data, unit, settings)
     text = data["text"]
-    entities = _load_entities(data["entities"], Offsets(text, unit), settings)
-    return Document(data.get("id"), text, entities)
+    offsets = Offsets(text, unit)
+    entities = _load_entities(data["entities"], offsets, data.get("section"), settings)
+    for index, entity in enumerate(entities):
+        if is_blank(text[entity.span.start : entity.span.end]):
+            raise Invalid.at("Must hold more than blanks.", "entities", index, "start")
+    return Document(data.get("id"), text, entities, unit=unit)
 
 
-def _load_sentence(data: dict, settings: Settings) -> Document:
+def _load_sentence(data: dict, unit: str, settings: Settings) -> Document:
     sentence = data["sentence"]
     if not sentence.strip():
         raise Invalid.at("Must not be blank.", "sentence")
@@ -283,17 +329,24 @@ def _load_sentence(data: dict, settings: Settings) -> Document:
         entity = marked_span(sentence)
         given = entity.end - entity.start - 2 * len(MARKER)
         _check_entity_chars(given, settings, "sentence")
-    return Document(data.get("id"), sentence, None, marked)
+    return Document(data.get("id"), sentence, None, marked, unit)
 
 
 def _load_entities(
-    items: list[dict | Invalid], offsets: Offsets, settings: Settings
+    items: list[dict | Invalid],
+    offsets: Offsets,
+    section: str | None,
+    settings: Settings,
 ) -> tuple[Entity, ...]:
-    """Load all entities of a note, or refuse with all that is wrong with them."""
+    """Load all entities of a note, or refuse with all that is wrong with them.
+
+    :param section: of those that do not say one themselves.
+    """
     entities, faults, seen = [], [], {}
     for index, item in enumerate(items):
         try:
-            entity = _load_entity(_unless_wrong(item), offsets, settings)
+            item = {"section": section, **_unless_wrong(item)}
+            entity = _load_entity(item, offsets, settings)
             earlier = seen.setdefault(entity.id, index)
             if entity.id is not None and earlier != index:
                 raise Invalid.at(f"Is the id of entity {earlier} too.", "id")
@@ -319,7 +372,7 @@ def _load_entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
         raise Invalid(*[((k,), f"{data[k]} is inside a character.") for k in inside])
     span = Span(points["start"], points["end"])
     _check_entity_chars(span.end - span.start, settings, "end")
-    return Entity(data.get("id"), start, end, span)
+    return Entity(data.get("id"), start, end, span, data["section"])
 
 
 def _check_entity_chars(given: int, settings: Settings, field: str) -> None:

@@ -74,8 +74,8 @@ def _whole(value):
 class Switch(fields.Boolean):
     """JSON's own true and false: marshmallow would take "yes" and 1 as well."""
 
-    def __init__(self, doc: str):
-        super().__init__(load_default=False, metadata={"description": doc})
+    def __init__(self, doc: str, default: bool = False):
+        super().__init__(load_default=default, metadata={"description": doc})
 
     def _deserialize(self, value, attr, data, **kwargs):
         if not isinstance(value, bool):

@@ -35,7 +35,10 @@ def _answer(deadline: float) -> dict:
     lap("validate")
     rows = encode(query, classifier, settings.max_request_tokens, lap)
     predictions = _classify([row for document in rows for row in document], deadline)
-    reply = dump(query, rows, iter(predictions))
+    gone = _hung_up(request.environ.get("gunicorn.socket"))
+    classify = partial(parts.batcher.classify, deadline=deadline, is_gone=gone)
+    left = settings.max_request_tokens - g.tokens
+    reply = dump(query, rows, predictions, classifier, classify, left)
     g.stopwatch.lap("dump")
     time_ms = round(1000 * g.stopwatch.total(), 3)
     return {**reply, "model": dump_model(classifier), "time_ms": time_ms}

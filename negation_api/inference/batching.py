@@ -255,7 +255,7 @@ class Batcher:
         """Cut *rows* into slices of rows of like length, the same ids once."""
         places: dict[tuple[int, ...], list[int]] = {}
         for place, ids in enumerate(rows):
-            places.setdefault(tuple(ids), []).append(place)
+            places.setdefault(ids, []).append(place)
         slices, tokens = [], self._slice_tokens
         for ids in sorted(places, key=len):
             if tokens + len(ids) > self._slice_tokens:

@@ -119,9 +119,10 @@ class PackedBert:
 
     :param network: ``BertForSequenceClassification``, whose weights are taken over.
     :param int8: quantize all linear layers but the last.
+    :param last: more last layers, whose logits follow those of the labels.
     """
 
-    def __init__(self, network, int8: bool):
+    def __init__(self, network, int8: bool, last: Sequence[torch.nn.Linear] = ()):
         bert, config = network.bert, network.config
         self._space = space = Workspace()
         make = partial(QuantizedLinear if int8 else PlainLinear, space)
@@ -139,13 +140,14 @@ class PackedBert:
             Layer(layer, heads, space, make, own) for layer in bert.encoder.layer
         ]
         self._pooler = make(bert.pooler.dense)
-        self._classifier = PlainLinear(space, network.classifier, own=own)
+        joined = _join(network.classifier, *last)
+        self._classifier = PlainLinear(space, joined, own=own)
         if int8:  # before a fork, so that the code is shared
             for linear in self._layers[0].linears:
                 linear.prepare(config.max_position_embeddings)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Give the logits (rows, labels) of rows of token ids."""
+        """Give the logits (rows, labels and values of heads) of rows of token ids."""
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
         lengths = [len(rows[place]) for place in order]
         groups = divide(lengths)

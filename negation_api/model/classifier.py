@@ -18,8 +18,9 @@ os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.dirname(__file__))
 
 import logging  # noqa: E402
-from collections.abc import Iterator, Sequence  # noqa: E402
+from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from functools import lru_cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -30,7 +31,7 @@ from transformers import AutoModelForSequenceClassification  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from negation_api.contract.labels import LABELS, Prediction  # noqa: E402
+from negation_api.contract.labels import AXES, LABELS, Choice, Prediction  # noqa: E402
 from negation_api.model.artefact import (  # noqa: E402
     CONFIG,
     TOKENIZERS,
@@ -41,11 +42,14 @@ from negation_api.model.artefact import (  # noqa: E402
     is_hub_id,
     verify,
 )
+from negation_api.model.beside import Beside  # noqa: E402
 from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
 from negation_api.model.quantize import why_not  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import (  # noqa: E402
+    MARKER,
     MIN_READ_CHARS,
+    MarkerError,
     SentenceTooLong,
     fit_window,
     marked_span,
@@ -63,19 +67,32 @@ log = logging.getLogger(__name__)
 class AssertionClassifier:
     """Tokenizes marked sentences and classifies batches of them.
 
-    :param forward: maps rows of token ids to logits (rows, labels).
+    :param forward: maps rows of token ids to logits (rows, columns): those of the
+        labels, then those of each axis.
+    :param axes: the values of each axis that the model answers, in that order.
     :ivar labels: the model's own, in the order of its logits, upper case.
+    :ivar headed: whether it reads the section of an entity too.
+    :ivar beside: None; what answers the axes, where that is another classifier.
     :ivar max_tokens: the longest row it reads, [CLS] and [SEP] included.
     :ivar batch_tokens: how many tokens of several rows are best computed at once.
     """
 
     def __init__(
-        self, forward, config, tokenizer, artefact: Artefact | None, precision: str
+        self,
+        forward,
+        config,
+        tokenizer,
+        artefact: Artefact | None,
+        precision: str,
+        axes: Mapping[str, Sequence[str]] | None = None,
     ):
         self._forward = forward
         self.artefact = artefact
         self.precision = precision
         self.labels = _labels(config)
+        self._axes = dict(axes or {})
+        self.headed = bool(axes)
+        self.beside = None
         self.max_tokens = min(
             config.max_position_embeddings, tokenizer.model_max_length
         )
@@ -88,6 +105,7 @@ class AssertionClassifier:
         self._tokenizer.no_padding()
         # "[SEP]" in a client's text becomes plain pieces, never a control token.
         self._tokenizer.encode_special_tokens = True
+        self._marker = self._tokenize(MARKER).ids
 
     def after_fork(self) -> None:
         """Make torch ready in a forked process, before threads use it.
@@ -97,15 +115,23 @@ class AssertionClassifier:
         """
         torch.set_num_threads(1)
 
-    def encode(self, sentence: str, marked: bool = True) -> list[int]:
+    def encode(
+        self, sentence: str, marked: bool = True, ours: bool = False
+    ) -> tuple[int, ...]:
         """Give the token ids of *sentence*, ``[CLS] ... [SEP]``.
 
         A marked sentence longer than ``max_tokens`` is cut to a window round its
         entity, on token boundaries.
 
+        :param ours: whether we marked it; what else reads as a marker then loses its
+            brackets.
         :raises EntityTooLong: when the marked entity alone does not fit.
         :raises SentenceTooLong: when an unmarked sentence does not fit.
+        :raises MarkerError: when something else in it reads as a marker.
         """
+        wanted = 2 if marked else 0
+        if ours and sentence.count("[") > wanted:
+            sentence = self._unmark(sentence)
         limit = self.max_tokens - NUM_CONTROL_TOKENS
         ids = None
         if len(sentence) <= 2 * MIN_READ_CHARS:
@@ -113,11 +139,39 @@ class AssertionClassifier:
         if ids is None or len(ids) > limit:
             encode = self._encode_window if marked else self._encode_whole
             ids = encode(sentence, limit)
+        given = self._count_markers(ids)
+        if given > wanted:
+            raise MarkerError(
+                f"Must hold exactly 2 {MARKER} markers or none; given {given}."
+            )
         first, last = self._ends
-        return [first, *ids, last]
+        return first, *ids, last
 
     def _tokenize(self, text: str):
         return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _count_markers(self, ids: Sequence[int]) -> int:
+        """Count the markers as the model sees them, whatever was written."""
+        return len(self._find_markers(ids)) if self._marker[0] in ids else 0
+
+    def _find_markers(self, ids: Sequence[int]) -> list[int]:
+        size = len(self._marker)
+        places = range(len(ids) - size + 1)
+        return [i for i in places if ids[i : i + size] == self._marker]
+
+    def _unmark(self, sentence: str) -> str:
+        """Take the brackets off what reads as a marker and is written otherwise.
+
+        The tokenizer passes over accents, blanks and what is not seen, so that there
+        are many ways to write one.
+        """
+        encoding, characters = self._tokenize(sentence), list(sentence)
+        for place in self._find_markers(encoding.ids):
+            start, _ = encoding.offsets[place]
+            _, end = encoding.offsets[place + len(self._marker) - 1]
+            if sentence[start:end].lower() != MARKER:
+                characters[start], characters[end - 1] = "()"
+        return "".join(characters)
 
     def _encode_window(self, sentence: str, limit: int) -> list[int]:
         """Give the *limit* tokens round the entity, or all if there are no more."""
@@ -157,10 +211,21 @@ class AssertionClassifier:
 
         :raises ModelError: when the network gives anything but numbers.
         """
-        scores = self._forward(rows).float().softmax(dim=-1)  # (rows, labels)
-        if not scores.isfinite().all():
+        logits = self._forward(rows).float()  # (rows, columns)
+        questions = self.labels, *self._axes.values()
+        pieces = logits.split([len(values) for values in questions], dim=-1)
+        scores = [piece.softmax(dim=-1) for piece in pieces]
+        if not all(each.isfinite().all() for each in scores):
             raise ModelError("the model gave something that is not a number")
-        return [Prediction(dict(zip(self.labels, row))) for row in scores.tolist()]
+        labels, *axes = (
+            [dict(zip(values, row)) for row in each.tolist()]
+            for values, each in zip(questions, scores)
+        )
+        choices = [map(Choice, each) for each in axes]
+        return [
+            Prediction(label, **dict(zip(self._axes, answers)))
+            for label, *answers in zip(labels, *choices)
+        ]
 
 
 class PaddedNetwork:
@@ -222,9 +287,18 @@ def _read_config(directory: Path):
         config = AutoConfig.from_pretrained(directory, **_LOCAL)
     try:
         _labels(config)
+        _check_axes(config)
     except ModelError as error:
         raise ModelError(f"{directory / CONFIG}: {error}") from None
     return config
+
+
+def _check_axes(config) -> None:
+    """See that the model answers our axes in our order, or none."""
+    axes = getattr(config, "axes", None) or {}
+    for axis, values in AXES.items():
+        if axes and tuple(axes.get(axis, ())) != values:
+            raise ModelError(f"axes.{axis} must be {', '.join(values)}")
 
 
 def _read_network(directory: Path, config):
@@ -239,10 +313,30 @@ def _read_network(directory: Path, config):
             output_loading_info=True,
             **_LOCAL,
         )
+        heads = _read_heads(directory / WEIGHTS, config)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"{directory / WEIGHTS}: lacks {missing[0]}")
-    return network.eval()
+    return network.eval(), heads
+
+
+def _read_heads(path: Path, config) -> dict[str, torch.nn.Linear]:
+    """Read the last layer of each axis, of a model whose config has ``axes``.
+
+    transformers knows one question to a model: it passes over these weights.
+    """
+    heads = {}
+    with safe_open(path, framework="pt") as weights:
+        for axis in getattr(config, "axes", ()):
+            weight, bias = (
+                weights.get_tensor(f"axes.{axis}.{name}").float()
+                for name in ("weight", "bias")
+            )
+            head = torch.nn.Linear(*weight.shape[::-1], device="meta")
+            head.weight = torch.nn.Parameter(weight, requires_grad=False)
+            head.bias = torch.nn.Parameter(bias, requires_grad=False)
+            heads[axis] = head
+    return heads
 
 
 def _read_tokenizer(directory: Path, config):
@@ -296,11 +390,20 @@ def _quieten() -> None:
 
 
 @lru_cache(maxsize=1)
-def load_classifier(settings: Settings) -> AssertionClassifier:
+def load_classifier(settings: Settings) -> AssertionClassifier | Beside:
     """Load and warm up the classifier, once for each process.
+
+    The embedded model answers the axes beside a model that has none.
 
     :raises ModelError: in one line, when there is nothing sound to load.
     """
+    classifier = _load(settings)
+    if not settings.axes or classifier.headed:
+        return classifier
+    return Beside(classifier, _load(replace(settings, model="embedded")))
+
+
+def _load(settings: Settings) -> AssertionClassifier:
     # One thread until Gunicorn has forked: OpenMP's threads do not survive a fork,
     # and a worker that inherits a started pool hangs in its first forward pass
     # (https://github.com/pytorch/pytorch/issues/49555). More than one brings less
@@ -313,6 +416,8 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     artefact = verify(directory)
     _quieten()
     config = _read_config(directory)
+    if not settings.axes:
+        config.axes = {}
     tokenizer = _read_tokenizer(directory, config)
     int8 = settings.precision == "int8"
     if int8 and not can_pack(config):
@@ -321,13 +426,16 @@ def load_classifier(settings: Settings) -> AssertionClassifier:
     if reason:
         log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
     int8 = int8 and not reason
-    network = _read_network(directory, config)
+    network, heads = _read_network(directory, config)
     if can_pack(config):
-        forward = PackedBert(network, int8)
+        forward = PackedBert(network, int8, tuple(heads.values()))
     else:
-        forward = PaddedNetwork(network, tokenizer.pad_token_id)
+        forward, heads = PaddedNetwork(network, tokenizer.pad_token_id), {}
+    axes = {axis: config.axes[axis] for axis in heads}
     precision = "int8" if int8 else "fp32"
-    classifier = AssertionClassifier(forward, config, tokenizer, artefact, precision)
+    classifier = AssertionClassifier(
+        forward, config, tokenizer, artefact, precision, axes
+    )
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])
     log.info("model loaded", extra={"model": artefact.name})

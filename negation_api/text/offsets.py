@@ -25,6 +25,10 @@ class Offsets:
         if self._starts:
             self.length = self._starts[-1]
 
+    def from_code_point(self, index: int) -> int:
+        """Give the offset of the code point at *index*, in 0..the text's length."""
+        return index if self._starts is None else self._starts[index]
+
     def to_code_points(self, offset: int) -> int | None:
         """Give the code point at *offset*, or None inside a character.
 

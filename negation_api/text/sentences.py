@@ -14,6 +14,7 @@ breaks that end something (headings, list items), so :class:`Note` looks at both
 
 import re
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 
 from negation_api.text.forms import Forms
 from negation_api.text.markers import MARKER, plain
@@ -128,6 +129,18 @@ def _last_word(text: str, start: int, end: int) -> str:
     return text[max(start, end - 40) : end].rsplit(None, 1)[-1]
 
 
+@dataclass(frozen=True)
+class Regions:
+    """The parts of a text that are read of one entity.
+
+    :ivar lead: what leads in its list; :ivar heading: of its section; or None.
+    """
+
+    sentence: Span
+    lead: Span | None
+    heading: Span | None
+
+
 class Note:
     """A text cut into sentences once, giving the context of any entity in it.
 
@@ -150,6 +163,12 @@ class Note:
         after = bisect_left(self._starts, entity.end)
         end = self._starts[after] if after < len(self._starts) else len(self.text)
         return Span(self._starts[first], end)
+
+    def regions(self, entity: Span) -> Regions:
+        """Give where what is read of *entity* stands."""
+        known = self._sections.at(entity.start)
+        heading = Span(known.start, known.start + len(known.name)) if known else None
+        return Regions(self.sentence(entity), self._lead(entity), heading)
 
     def section(self, entity: Span) -> Section | None:
         """Give the section that *entity* stands in, or None."""
