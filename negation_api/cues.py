@@ -217,7 +217,7 @@ def _aligned(read: list, sources: list, regions: Regions) -> Iterator[Word]:
             if sources[n].group().lower() == match.group().lower()
         )
         place = next(same, None)
-        if place is None and at < len(sources):
+        if place is None and at < len(sources) and sources[at].group()[0].isalnum():
             place = at
         if place is None:
             yield Word(*match.span(), regions.heading)

@@ -98,7 +98,7 @@ def load(directory: Path, **settings):
     from negation_api.model.classifier import load_classifier
 
     load_classifier.cache_clear()  # a test may have changed the same directory
-    return load_classifier(Settings(model=str(directory), **settings))
+    return load_classifier(Settings(model=str(directory), axes=False, **settings))
 
 
 def refusal(directory: Path) -> str:
@@ -230,7 +230,7 @@ import os, sys, threading
 from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 
-classifier = load_classifier(Settings(model=sys.argv[1]))
+classifier = load_classifier(Settings(model=sys.argv[1], axes=False))
 row = classifier.encode("denies [entity] pain [entity]")
 
 def classify(barrier, done):
@@ -636,7 +636,7 @@ def test_vocabulary_without_control_tokens_is_refused(directory):
 def test_hub_id_that_was_not_fetched_says_how_to(tmp_path):
     from negation_api.model.classifier import load_classifier
 
-    settings = Settings(model="owner/name", models_dir=str(tmp_path))
+    settings = Settings(model="owner/name", models_dir=str(tmp_path), axes=False)
 
     with pytest.raises(ModelError, match="fetch it: make model$") as refused:
         load_classifier(settings)
@@ -648,6 +648,6 @@ def test_same_settings_give_the_same_classifier(published):
     """Loaded once in the master, and shared by the workers it forks."""
     from negation_api.model.classifier import load_classifier
 
-    settings = Settings(model=str(published))
+    settings = Settings(model=str(published), axes=False)
 
     assert load_classifier(settings) is load_classifier(settings)

@@ -12,10 +12,8 @@ from notes import make_notes
 
 def answers(model: str, bodies: list[dict], window: int, **settings) -> dict:
     """Give the scores of every entity, by note and place."""
-    settings = Settings(model=model, **settings)
-    scorer = Scorer(
-        load_classifier(Settings(model=model, precision=settings.precision)), settings
-    )
+    settings = Settings(model=model, axes=False, **settings)
+    scorer = Scorer(load_classifier(settings), settings)
     found = {}
     for first in range(0, len(bodies), window):
         bodies_of_window = bodies[first : first + window]
@@ -59,7 +57,7 @@ def sentence(entity: str) -> str:
     ],
 )
 def test_a_row_on_which_our_code_fails_stops_no_other(toy_model, when, pointer, detail):
-    settings = Settings(model=str(toy_model))
+    settings = Settings(model=str(toy_model), axes=False)
     scorer = Scorer(Failing(load_classifier(settings), when), settings)
     good = [{"sentence": sentence(f"pain {number}")} for number in range(9)]
     bad = {"sentence": sentence("zebrafish"), "id": "a"}
@@ -70,7 +68,7 @@ def test_a_row_on_which_our_code_fails_stops_no_other(toy_model, when, pointer, 
 
 
 def test_an_entity_on_which_the_model_fails_is_pointed_at(toy_model):
-    settings = Settings(model=str(toy_model))
+    settings = Settings(model=str(toy_model), axes=False)
     scorer = Scorer(Failing(load_classifier(settings), "computed"), settings)
     text = "No pain.\nno zebrafish"
     entities = [{"start": 3, "end": 7}, {"start": 12, "end": 21}]
