@@ -268,6 +268,10 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
     return {s: {str(label): counts[s, label] for label in KINDS} for s in sources}
 
 
-def read_behaviour_texts(path: Path) -> frozenset[str]:
+def read_behaviour_texts(folder: Path) -> frozenset[str]:
     """Read the folded texts of the behavioural suite, which are never trained on."""
-    return frozenset(fold(case["text"]) for case in _json_lines(path))
+    return frozenset(
+        fold(case["text"])
+        for path in folder.glob("*.jsonl")
+        for case in _json_lines(path)
+    )

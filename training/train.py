@@ -31,7 +31,7 @@ import templates  # noqa: E402
 from negation_api.text.markers import SentenceTooLong  # noqa: E402
 from negation_api.model.classifier import AssertionClassifier  # noqa: E402
 
-BEHAVIOUR = HERE.parent / "tests" / "behaviour" / "cases.jsonl"
+BEHAVIOUR = HERE.parent / "tests" / "behaviour"
 
 STAGES = ("labels", "axes")
 # The files of sentences/ and annotations/ that the first stage reads: whose and when
