@@ -6,38 +6,57 @@ import numpy as np
 import pytest
 
 from negation_api.commands import evaluate
-from negation_api.contract.labels import Prediction
+from negation_api.commands.evaluate import figures, rows
+from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
 
 PRESENT, ABSENT, POSSIBLE = range(3)
 
 
-def prediction(present, absent, possible):
-    return Prediction({"PRESENT": present, "ABSENT": absent, "POSSIBLE": possible})
+def prediction(present, absent, possible, **axes):
+    return Prediction(
+        {"PRESENT": present, "ABSENT": absent, "POSSIBLE": possible}, **axes
+    )
+
+
+def answered(label, experiencer, temporality):
+    """A model that is sure of all three."""
+    choices = [
+        {value: float(value == given) for value in values}
+        for given, values in zip(
+            (label, experiencer, temporality), (LABELS, *AXES.values()), strict=True
+        )
+    ]
+    return Prediction(choices[0], *map(Choice, choices[1:]))
+
+
+def row(label, experiencer, temporality, **more):
+    axes = {"experiencer": experiencer, "temporality": temporality}
+    return {"label": label, **axes, **more}
 
 
 def test_confusion_counts_gold_by_guess():
-    table = evaluate.confusion([PRESENT, PRESENT, ABSENT], [PRESENT, ABSENT, ABSENT])
+    table = figures.confusion([PRESENT, PRESENT, ABSENT], [PRESENT, ABSENT, ABSENT])
     assert table.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall():
     """PRESENT: precision 1, recall 1/2; ABSENT: precision 1/2, recall 1."""
     table = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
-    assert evaluate.f1_scores(table)[:2] == pytest.approx([2 / 3, 2 / 3])
+    assert figures.f1_scores(table)[:2] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_a_label_that_never_occurs_is_left_out_of_macro_f1():
-    assert evaluate.macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])) == (
+    assert figures.macro_f1(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])) == (
         pytest.approx(2 / 3)
     )
 
 
 def test_wilson_of_nothing_is_everything():
-    assert evaluate.wilson(0, 0) == (0.0, 1.0)
+    assert figures.wilson(0, 0) == (0.0, 1.0)
 
 
 def test_reliability_bins_have_equal_mass():
-    bins = evaluate.reliability([0.9, 0.5, 0.8, 0.6], [1, 0, 1, 1], num_bins=2)
+    bins = figures.reliability([0.9, 0.5, 0.8, 0.6], [1, 0, 1, 1], num_bins=2)
     assert [one["rows"] for one in bins] == [2, 2]
     assert [one["confidence"] for one in bins] == pytest.approx([0.55, 0.85])
     assert [one["correct"] for one in bins] == [0.5, 1.0]
@@ -48,12 +67,12 @@ def test_calibration_error_weighs_gaps_by_rows():
         {"rows": 1, "confidence": 0.6, "correct": 1.0},
         {"rows": 3, "confidence": 0.9, "correct": 0.7},
     ]
-    assert evaluate.calibration_error(bins) == pytest.approx(0.25)
+    assert figures.calibration_error(bins) == pytest.approx(0.25)
 
 
 def test_perfect_predictions_have_an_interval_up_to_one():
     assert (
-        evaluate.bootstrap_f1([0, 1, 2] * 9, [0, 1, 2] * 9)[:, 1].tolist() == [1.0] * 4
+        figures.bootstrap_f1([0, 1, 2] * 9, [0, 1, 2] * 9)[:, 1].tolist() == [1.0] * 4
     )
 
 
@@ -65,13 +84,94 @@ def test_a_possible_counts_as_not_negated():
 
 
 def test_three_classes_are_reported_with_intervals():
-    rows = [{"label": label} for label in evaluate.LABELS]
+    rows = [{"label": label} for label in LABELS]
     guesses = [prediction(1, 0, 0), prediction(0, 1, 0), prediction(1, 0, 0)]
     report = evaluate.evaluate(rows, guesses)
     assert report["confusion"] == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
     assert report["macro_f1"]["value"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert report["labels"]["POSSIBLE"]["precision"]["value"] is None
     assert "PRESENT" in evaluate.table(report)
+
+
+FATHERS = ("PRESENT", "FAMILY", "HISTORICAL")
+OWN = ("PRESENT", "PATIENT", "CURRENT")
+FEARED = ("PRESENT", "PATIENT", "HYPOTHETICAL")
+
+
+def test_each_axis_is_measured_where_the_file_says_it():
+    rows = [row(*OWN), row("ABSENT", None, "CURRENT"), row(None, "FAMILY", None)]
+    report = evaluate.evaluate(rows, [answered(*OWN), answered(*OWN), answered(*OWN)])
+    assert report["negated_or_not"]["of"] == 2
+    assert report["experiencer"]["accuracy"]["value"] == 0.5
+    assert report["experiencer"]["not_the_patient"]["recall"]["hits"] == 0
+    assert report["temporality"]["accuracy"]["hits"] == 2
+    assert report["temporality"]["ece"] == 0
+
+
+def test_a_debatable_row_counts_nowhere():
+    rows = [row(*OWN), row(*FATHERS, debatable=True)]
+    report = evaluate.evaluate(rows, [answered(*OWN), answered(*OWN)])
+    assert report["rows"] == 1
+    assert report["experiencer"]["accuracy"]["value"] == 1
+    assert not evaluate.worst(rows, [answered(*OWN), answered(*OWN)])
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (OWN, True),
+        (("PRESENT", "PATIENT", "HISTORICAL"), True),
+        (("ABSENT", "PATIENT", "CURRENT"), False),
+        (("POSSIBLE", "PATIENT", "CURRENT"), False),
+        (("NEGATED", "PATIENT", "CURRENT"), False),
+        (FATHERS, False),
+        ((None, "PATIENT", "HYPOTHETICAL"), False),
+        ((None, "NOT_PATIENT", "CURRENT"), False),
+        ((None, "PATIENT", "CURRENT"), None),
+        (("PRESENT", None, "CURRENT"), None),
+        (("PRESENT", "PATIENT", None), None),
+    ],
+)
+def test_what_holds_follows_from_the_three(given, expected):
+    assert rows.holds(row(*given)) is expected
+    assert rows.holds(row(*given, holds=True)) is True
+
+
+def test_holds_has_precision_and_recall():
+    """Two hold, one is found; one of two that are said to hold does not."""
+    given = [row(*OWN), row(*OWN), row(*FATHERS), row(None, "PATIENT", "HYPOTHETICAL")]
+    guesses = [answered(*each) for each in (OWN, FEARED, OWN, FEARED)]
+    report = evaluate.evaluate(given, guesses)["holds"]
+    assert (report["precision"]["value"], report["recall"]["value"]) == (0.5, 0.5)
+    assert report["f1"]["value"] == 0.5
+
+
+def test_not_the_patient_is_one_class_where_the_source_knows_no_more():
+    given = [row("PRESENT", "NOT_PATIENT", None), row("PRESENT", "PATIENT", None)]
+    guesses = [answered("PRESENT", "OTHER", "CURRENT"), answered(*OWN)]
+    report = evaluate.evaluate(given, guesses)
+    assert report["experiencer"]["not_the_patient"]["f1"]["value"] == 1
+    assert "labels" not in report["experiencer"]
+    assert not evaluate.worst(given, guesses)
+    assert "not the patient" in evaluate.table(report)
+
+
+def test_a_model_without_axes_is_measured_on_the_label_alone():
+    report = evaluate.evaluate([row(*OWN)], [prediction(1, 0, 0)])
+    assert report.keys().isdisjoint({"experiencer", "temporality", "holds"})
+    with pytest.raises(evaluate.EvaluationError, match="no row says"):
+        evaluate.evaluate([row(None, "FAMILY", None)], [prediction(1, 0, 0)])
+
+
+def test_the_table_shows_every_axis():
+    shown = evaluate.table(evaluate.evaluate([row(*OWN)], [answered(*OWN)]))
+    for word in (
+        "experiencer: 1",
+        "temporality: 1",
+        "holds: 1",
+        *sum(AXES.values(), ()),
+    ):
+        assert word in shown
 
 
 GOOD = '{"text": "no pain", "start": 3, "end": 7, "label": "ABSENT"}'
@@ -84,6 +184,12 @@ GOOD = '{"text": "no pain", "start": 3, "end": 7, "label": "ABSENT"}'
         ("[]", "needs an object"),
         ('{"start": 0}', "needs an object"),
         ('{"text": "pain", "start": 0, "end": 4, "label": "X"}', "label must be"),
+        ('{"text": "pain", "start": 0, "end": 4}', "needs a label"),
+        (
+            '{"text": "pain", "start": 0, "end": 4, "label": null, "experiencer": 1}',
+            "experiencer must be one of PATIENT, FAMILY, OTHER",
+        ),
+        ('{"text": "pain", "start": 0, "end": 4, "holds": "yes"}', "true or false"),
         ('{"text": "pain", "start": 0, "end": 5, "label": "ABSENT"}', "4 code points"),
         ('{"text": "pain", "start": 2, "end": 2, "label": "ABSENT"}', "must be a span"),
         ('{"text": "pain", "start": 0, "label": "ABSENT"}', "must be a span"),
@@ -107,6 +213,8 @@ def test_an_empty_file_is_an_error(tmp_path):
 class KeywordClassifier:
     """Stands in for BERT: ABSENT where "no" is read; one token a word."""
 
+    headed, beside, batch_tokens = False, None, 1024
+
     def __init__(self):
         self.batches = []
 
@@ -129,11 +237,50 @@ def test_predictions_come_in_the_order_of_the_rows():
     assert classifier.batches == [[3, 4, 5, 7]]
 
 
+class HeadedClassifier(KeywordClassifier):
+    """A model with axes: FAMILY where it reads so."""
+
+    headed = True
+
+    def encode(self, sentence, marked=True, ours=False):
+        return ("Family" in sentence,)
+
+    def classify(self, rows):
+        return [answered(*(FATHERS if family else OWN)) for (family,) in rows]
+
+
+def test_a_model_with_axes_reads_the_heading_too():
+    text = "Family history:\n1. gout\n\nExam:\nno gout"
+    given = [
+        {"text": text, "start": start, "end": start + 4}
+        for start in (text.index("gout"), text.rindex("gout"))
+    ]
+    given.append({"text": "An unmarked Family.", "start": None, "end": None})
+    predictions = evaluate.predict(HeadedClassifier(), given)
+    assert [p.experiencer.label for p in predictions] == ["FAMILY", "PATIENT", "FAMILY"]
+
+
+def test_a_row_that_the_service_refuses_is_named():
+    pain = {"text": "no pain", "start": 3, "end": 7}
+    long = {"text": "pain " * 999, "start": 5, "end": 4995}
+    bad = {"text": "pain " * 999, "start": 0, "end": 4}
+    with pytest.raises(evaluate.EvaluationError, match="row 3: At most 1000 char"):
+        evaluate.predict(KeywordClassifier(), [pain, bad, long])
+
+
 def test_predictions_are_written_one_a_line(tmp_path):
     path = tmp_path / "predictions.jsonl"
     evaluate.write_predictions(path, [prediction(1, 0, 0), prediction(0, 1, 0)])
     labels = [json.loads(line)["label"] for line in path.read_text().splitlines()]
     assert labels == ["PRESENT", "ABSENT"]
+
+
+def test_predictions_are_written_with_the_axes_there_are(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    evaluate.write_predictions(path, [answered(*FATHERS)])
+    written = json.loads(path.read_text())
+    assert [written[axis]["label"] for axis in AXES] == ["FAMILY", "HISTORICAL"]
+    assert written["holds"] is False
 
 
 def test_the_worst_errors_come_first():
