@@ -1,13 +1,18 @@
 """Metrics worked by hand; no torch."""
 
+import argparse
 import json
 
 import numpy as np
 import pytest
 
 from negation_api.commands import evaluate
-from negation_api.commands.evaluate import figures, rows
+from negation_api.commands.evaluate import command, figures
+from negation_api.commands.evaluate import recipe as recipes
+from negation_api.commands.evaluate import rows
 from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
+from negation_api.model.artefact import Artefact
+from negation_api.settings import Settings
 
 PRESENT, ABSENT, POSSIBLE = range(3)
 
@@ -287,3 +292,50 @@ def test_the_worst_errors_come_first():
     rows = [{"label": "ABSENT"}, {"label": "ABSENT"}, {"label": "PRESENT"}]
     guesses = [prediction(0.6, 0.4, 0), prediction(0.9, 0.1, 0), prediction(1, 0, 0)]
     assert [e["row"] for e in evaluate.worst(rows, guesses)] == [2, 1]
+
+
+# --- command ------------------------------------------------------------------
+
+
+def run(*argv):
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    return evaluate.main(parser.parse_args(argv), Settings())
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_recipe_gives_only_what_a_file_may_hold(name, capsys):
+    assert run("--recipe", name) == 0
+    shown = capsys.readouterr().out
+    for kind, values in recipes.RECIPES[name].classes.items():
+        assert kind in shown and "https://" in shown
+        given = dict(zip((*rows.QUESTIONS, "holds"), values, strict=True))
+        said = {key: value for key, value in given.items() if value != "-"}
+        if "holds" in said:
+            said["holds"] = json.loads(said["holds"])
+        line = json.dumps({"text": "x", "label": None} | said)
+        assert rows.row_of(line, "here").items() >= said.items()
+
+
+def test_the_command_says_in_a_line_what_it_lacks(capsys, tmp_path):
+    assert run() == 1
+    assert "needs a file" in capsys.readouterr().err
+    assert run("f", "--invariance", "--show-text") == 1
+    assert "--json only" in capsys.readouterr().err
+
+
+def test_the_command_measures_and_writes(monkeypatch, capsys, tmp_path):
+    classifier = HeadedClassifier()
+    classifier.artefact = Artefact("fake", None, "0" * 64)
+    classifier.precision = "fp32"
+    monkeypatch.setattr(command, "_load", lambda settings: classifier)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row(*FATHERS, text="Family: gout", start=8, end=12)))
+
+    assert run(str(path), "--predictions", str(tmp_path / "out")) == 0
+    assert "not the patient" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out").read_text())["holds"] is False
+    assert run(str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["model"]["name"] == "fake"
+    assert run(str(path), "--invariance") == 0
+    assert "lower case" in capsys.readouterr().out

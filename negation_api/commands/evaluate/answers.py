@@ -24,7 +24,7 @@ def predict(classifier, rows: list[dict], settings=Settings()) -> list[Predictio
         for bodies in _windows(_bodies(rows)):
             for answered in scorer.score(bodies):
                 if isinstance(answered, Rejected):
-                    _refuse(answered, len(predictions))
+                    _refuse(answered, rows, len(predictions))
                 predictions += answered.predictions
                 bar.update(len(answered.predictions))
     return predictions
@@ -55,12 +55,13 @@ def _windows(bodies: Iterator[dict]) -> Iterator[list[dict]]:
         yield window
 
 
-def _refuse(rejected: Rejected, done: int) -> None:
+def _refuse(rejected: Rejected, rows: list[dict], done: int) -> None:
     """Name the row: the pointer says which of the rejected body's."""
     error = rejected.errors[0]
     _, _, index = error["pointer"].partition("/entities/")
-    number = done + 1 + int(index.partition("/")[0] or 0)
-    raise EvaluationError(f"row {number}: {error['detail']}")
+    number = done + int(index.partition("/")[0] or 0)
+    name = rows[number].get("name", number + 1)
+    raise EvaluationError(f"row {name}: {error['detail']}")
 
 
 def _progress(total: int):

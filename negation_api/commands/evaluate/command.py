@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from negation_api.commands.evaluate.answers import predict, write_predictions
+from negation_api.commands.evaluate.invariance import invariance, invariance_table
+from negation_api.commands.evaluate.recipe import RECIPES, recipe
 from negation_api.commands.evaluate.report import (
     NUM_WORST,
     error_line,
@@ -20,7 +22,7 @@ from negation_api.model.artefact import ModelError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``evaluate`` takes; the model comes from the settings."""
-    parser.add_argument("file", type=Path, help="labelled rows, JSON lines")
+    parser.add_argument("file", type=Path, nargs="?", help="labelled rows, JSON lines")
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument(
         "--show-text",
@@ -29,6 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--predictions", type=Path, help="write label and scores of every row here"
+    )
+    parser.add_argument(
+        "--invariance",
+        action="store_true",
+        help="ask every row again with changes that must not matter",
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="tell how to make a file of a corpus that may not be handed on",
     )
 
 
@@ -42,8 +54,28 @@ def main(args: argparse.Namespace, settings) -> int:
 
 
 def _run(args: argparse.Namespace, settings) -> int:
+    if args.recipe:
+        print(recipe(args.recipe))
+        return 0
+    if not args.file:
+        raise EvaluationError("needs a file, or --recipe")
+    if args.invariance and (args.predictions or args.show_text):
+        raise EvaluationError("--invariance goes with --json only")
     rows = read_rows(args.file)
-    classifier = _load(settings)
+    measure = _invariance if args.invariance else _evaluate
+    measure(args, settings, _load(settings), rows)
+    return 0
+
+
+def _invariance(args: argparse.Namespace, settings, classifier, rows) -> None:
+    report = {"model": _model(classifier)} | invariance(classifier, rows, settings)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        print(_heading(report["model"]), invariance_table(report), sep="\n")
+
+
+def _evaluate(args: argparse.Namespace, settings, classifier, rows) -> None:
     predictions = predict(classifier, rows, settings)
     if args.predictions:
         write_predictions(args.predictions, predictions)
@@ -51,11 +83,10 @@ def _run(args: argparse.Namespace, settings) -> int:
     errors = worst(rows, predictions) if args.show_text else []
     if args.json:
         print(json.dumps(report | ({"worst": errors} if args.show_text else {})))
-        return 0
+        return
     print(_heading(report["model"]))
     print(table(report))
     print("".join(f"\n{error_line(error)}" for error in errors), end="")
-    return 0
 
 
 def _load(settings):

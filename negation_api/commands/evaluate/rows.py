@@ -37,7 +37,7 @@ def read_rows(path: Path) -> list[dict]:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    rows.append(_row(line, f"{path}:{number}"))
+                    rows.append(row_of(line, f"{path}:{number}"))
     except OSError as error:
         raise EvaluationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -47,7 +47,8 @@ def read_rows(path: Path) -> list[dict]:
     return rows
 
 
-def _row(line: str, place: str) -> dict:
+def row_of(line: str, place: str) -> dict:
+    """Read and check one line; *place* names it in errors."""
     try:
         row = json.loads(line)
     except ValueError:
