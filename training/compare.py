@@ -4,7 +4,9 @@
     python training/compare.py FILE.jsonl --model ours=predictions.jsonl
 
 prints two Markdown tables: the scores of every system with 95 % bootstrap
-intervals, and the p-values of each model against each rule system. A file
+intervals, and the p-values of each model against each rule system. A file that
+says whose and when gets two more, of ``holds`` and the axes, beside the rule systems
+that answer them. A file
 without POSSIBLE is scored as negated or not: there a POSSIBLE answer counts as
 PRESENT, and macro-F1 is the mean of the classes that the file has.
 
@@ -19,9 +21,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rules import SYSTEMS, run_system
+from rules import SYSTEMS, WITH_AXES, run_system
 
-LABELS = ("PRESENT", "ABSENT", "POSSIBLE")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from negation_api.commands.evaluate.rows import TWO_CLASSES, holds  # noqa: E402
+from negation_api.contract.labels import AXES, LABELS  # noqa: E402
+
 NEGATED = LABELS.index("ABSENT")
 
 
@@ -32,11 +38,14 @@ def read_rows(path):
 
 
 def read_predictions(path, count):
-    """Return the labels that ``negation_api evaluate`` wrote, one a row."""
-    labels = [row["label"] for row in read_rows(path)]
-    if len(labels) != count:
-        sys.exit(f"{path}: {len(labels)} predictions for {count} rows")
-    return labels
+    """Return what ``negation_api evaluate`` wrote, ``{question: value}`` a row."""
+    predictions = [
+        {"label": row["label"]} | {a: row[a]["label"] for a in AXES if a in row}
+        for row in read_rows(path)
+    ]
+    if len(predictions) != count:
+        sys.exit(f"{path}: {len(predictions)} predictions for {count} rows")
+    return predictions
 
 
 def classes_of(gold):
@@ -125,6 +134,44 @@ def p_value(ours, theirs):
     return float((not_better + 1) / len(ours))
 
 
+def yes_or_no(pairs, groups, weights):
+    """Return precision, recall and F1 of "yes", ``(1 + resamples,)`` each.
+
+    :param pairs: (right, guessed) a row; rows without a right answer do not count.
+    """
+    counts = np.zeros((weights.shape[1], 3))  # both, guessed, right
+    for group, (right, guessed) in zip(groups, pairs, strict=True):
+        if right is not None:
+            counts[group] += right and guessed, guessed, right
+    both, guessed, right = (weights @ counts).T
+    sums = guessed, right, (guessed + right) / 2
+    return [both / np.maximum(each, 1) for each in sums]
+
+
+def axes_metrics(rows, predicted, groups, weights):
+    """Return ``{name: values}`` of ``holds``, whose and when."""
+
+    def measure(of, wanted):
+        pairs = [(wanted(of(r)), wanted(of(p))) for r, p in zip(rows, predicted)]
+        return yes_or_no(pairs, groups, weights)
+
+    precision, recall, _ = measure(holds, lambda value: value)
+    whose, when = AXES
+    named = {"holds, precision": precision, "holds, recall": recall}
+    named["F1 not the patient"] = measure(
+        lambda row: row.get(whose), lambda value: value and value != "PATIENT"
+    )[2]
+    times = [name for name in AXES[when] if any(r.get(when) == name for r in rows)]
+    for name in times:
+        named[f"F1 {name}"] = measure(
+            lambda row: row.get(when), lambda value: value and value == name
+        )[2]
+    if times:
+        f1 = [named[f"F1 {name}"] for name in times]
+        named["macro-F1 of time"] = np.mean(f1, axis=0)
+    return named
+
+
 # tables ---------------------------------------------------------------------
 
 
@@ -166,28 +213,48 @@ def p_table(results, models, systems):
 
 
 def predict_all(args, rows):
-    """Return ``{system: labels}``: the models first, then the rule systems."""
+    """Return ``{system: predictions}``: the models first, then the rule systems."""
     predicted = {}
     for model in args.model:
         name, _, path = model.partition("=")
         predicted[name] = read_predictions(path, len(rows))
     slim = [{key: row[key] for key in ("text", "start", "end")} for row in rows]
     for system in args.systems:
-        labelled = run_system(system, slim)
-        predicted[system] = [row["rule_label"] for row in labelled]
+        predicted[system] = [
+            {q: row[f"rule_{q}"] for q in ("label", *AXES) if f"rule_{q}" in row}
+            for row in run_system(system, slim)
+        ]
     return predicted
 
 
 def evaluate(rows, predicted, args):
-    """Return ``{system: {metric: (1 + resamples,) values}}``."""
-    gold = [row["label"] for row in rows]
-    groups = group_numbers(rows, args.by)
-    weights = draw_weights(groups.max() + 1, args.resamples, args.seed)
+    """Return ``{system: {metric: (1 + resamples,) values}}`` of the labels."""
+    chosen = [i for i, row in enumerate(rows) if row.get("label")]
+    rows = [rows[i] for i in chosen]
+    gold = [TWO_CLASSES.get(row["label"], row["label"]) for row in rows]
+    groups, weights = resampling(rows, args)
     results = {}
-    for system, labels in predicted.items():
+    for system, answers in predicted.items():
+        labels = [answers[i]["label"] for i in chosen]
         tables = confusions(gold, labels, groups, len(classes_of(gold)))
         results[system] = metrics(np.einsum("sg,gij->sij", weights, tables))
     return results
+
+
+def evaluate_axes(rows, predicted, args):
+    """Return the same of whose and when, for the systems that answer them."""
+    groups, weights = resampling(rows, args)
+    return {
+        system: axes_metrics(rows, answers, groups, weights)
+        for system, answers in predicted.items()
+        if all(axis in answers[0] for axis in AXES)
+    }
+
+
+def resampling(rows, args):
+    """Return each row's group, and how often each group is drawn."""
+    groups = group_numbers(rows, args.by)
+    return groups, draw_weights(groups.max() + 1, args.resamples, args.seed)
 
 
 def parse_args():
@@ -208,17 +275,34 @@ def parse_args():
     return parser.parse_args()
 
 
+def show(title, results, models, systems):
+    """Print the scores, and the p-values of the models against the systems."""
+    print(f"{title}\n")
+    print(score_table(results))
+    models, systems = (
+        [n for n in names if n in results] for names in (models, systems)
+    )
+    if models and systems:
+        print("\np: one-sided, paired; the share of resamples not better\n")
+        print(p_table(results, models, systems))
+
+
 def main():
-    """Print both tables."""
+    """Print the tables."""
     args = parse_args()
     rows = read_rows(args.file)
-    results = evaluate(rows, predict_all(args, rows), args)
+    predicted = predict_all(args, rows)
+    counted = [i for i, row in enumerate(rows) if not row.get("debatable")]
+    rows = [rows[i] for i in counted]
+    predicted = {n: [given[i] for i in counted] for n, given in predicted.items()}
     models = [model.partition("=")[0] for model in args.model]
-    print(f"{args.file.stem}: {len(rows)} entities; 95 % intervals over {args.by}s\n")
-    print(score_table(results))
-    if models and args.systems:
-        print("\np: one-sided, paired; the share of resamples not better\n")
-        print(p_table(results, models, args.systems))
+    title = f"{args.file.stem}: {len(rows)} entities; 95 % intervals over {args.by}s"
+    if any(row.get("label") for row in rows):
+        show(title, evaluate(rows, predicted, args), models, args.systems)
+    if any(row.get(axis) for row in rows for axis in AXES):
+        results = evaluate_axes(rows, predicted, args)
+        if results:
+            show("\nwhose and when", results, models, WITH_AXES)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Label given entities with the rule systems: negspacy, medspaCy, nlplite, pynegex.
 
+"medspacy" is its ConText; "medspacy-sections" has its sectionizer too, whose sections
+set the attributes of what stands in them, as both do by default.
+
     python training/rules.py --system medspacy < rows.jsonl > labelled.jsonl
 
 adds ``rule_label`` (PRESENT, ABSENT or POSSIBLE) to every row, in order, and
 for medspaCy ``rule_flags``, the other ConText attributes that hold
-("family", "hypothetical", "historical"). The systems need two environments,
+("family", "hypothetical", "historical"), with ``rule_experiencer`` and
+``rule_temporality``, which follow from them. The systems need two environments,
 which ``training/rules.sh`` makes; this script runs itself again in the right one,
 so that any Python 3.11 may start it.
 """
@@ -22,10 +26,12 @@ from progress import progress
 VENV_OF = {
     "negspacy": "spacy",
     "medspacy": "spacy",
+    "medspacy-sections": "spacy",
     "nlplite": "nlplite",
     "pynegex": "nlplite",
 }
 SYSTEMS = tuple(VENV_OF)
+WITH_AXES = ("medspacy", "medspacy-sections")
 CONTEXT_FLAGS = ("family", "hypothetical", "historical")
 PLACEHOLDER = "QXENTITYQX"
 SENTENCE_RE = re.compile(r"[^\n]+?(?:[.!?](?=\s)|\n|$)")
@@ -51,14 +57,17 @@ def negspacy_pipeline():
     return nlp
 
 
-def medspacy_pipeline():
-    """Return medspaCy's default pipeline without its own entity matcher."""
+def medspacy_pipeline(*more):
+    """Return medspaCy's default pipeline without its own entity matcher.
+
+    :param more: components beside those, in their order behind them.
+    """
     import medspacy
     from loguru import logger
 
     logger.disable("PyRuSH")  # it logs every sentence, clinical text, at DEBUG
     parts = ("medspacy_tokenizer", "medspacy_pyrush", "medspacy_context")
-    return medspacy.load(medspacy_enable=parts)
+    return medspacy.load(medspacy_enable=(*parts, *more))
 
 
 def negspacy_verdict(entity):
@@ -67,14 +76,23 @@ def negspacy_verdict(entity):
 
 
 def medspacy_verdict(entity):
-    """Read *entity*'s label and flags; a negation outranks a hedge."""
+    """Read *entity*'s label, flags and axes.
+
+    A negation outranks a hedge; what is hypothetical has not been in the past.
+    """
     label = "PRESENT"
     if entity._.is_negated:
         label = "ABSENT"
     elif entity._.is_uncertain:
         label = "POSSIBLE"
     flags = [name for name in CONTEXT_FLAGS if getattr(entity._, f"is_{name}")]
-    return {"rule_label": label, "rule_flags": flags}
+    temporality = "HISTORICAL" if "historical" in flags else "CURRENT"
+    return {
+        "rule_label": label,
+        "rule_flags": flags,
+        "rule_experiencer": "FAMILY" if "family" in flags else "PATIENT",
+        "rule_temporality": "HYPOTHETICAL" if "hypothetical" in flags else temporality,
+    }
 
 
 def pack(nlp, rows):
@@ -135,6 +153,12 @@ def negspacy(rows):
 def medspacy(rows):
     """Label *rows* with medspaCy ConText."""
     return spacy_verdicts(medspacy_pipeline(), medspacy_verdict, rows)
+
+
+def medspacy_sections(rows):
+    """Label *rows* with medspaCy ConText and its sectionizer."""
+    nlp = medspacy_pipeline("medspacy_sectionizer")
+    return spacy_verdicts(nlp, medspacy_verdict, rows)
 
 
 # plain Python systems -------------------------------------------------------
@@ -199,10 +223,17 @@ def pynegex(rows):
 
 
 def label_rows(system, rows):
-    """Return *rows* with the verdicts of *system*; PRESENT where it gave none."""
+    """Return *rows* with the verdicts of *system*.
+
+    The patient's, PRESENT and CURRENT, where it gave none.
+    """
     found = {"negspacy": negspacy, "medspacy": medspacy}
+    found |= {"medspacy-sections": medspacy_sections}
     found |= {"nlplite": nlplite, "pynegex": pynegex}
-    labelled = [row | {"rule_label": "PRESENT"} for row in rows]
+    nothing = {"rule_label": "PRESENT"}
+    if system in WITH_AXES:
+        nothing |= {"rule_experiencer": "PATIENT", "rule_temporality": "CURRENT"}
+    labelled = [row | nothing for row in rows]
     for index, verdict in progress(found[system](rows), len(rows), system):
         labelled[index].update(verdict)
     return labelled
