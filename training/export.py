@@ -18,11 +18,11 @@ MAX_TOKENS = 512
 
 
 @torch.no_grad()
-def logits_of(model, classifier, texts: list[str]) -> torch.Tensor:
-    """Give the logits (rows, 9) of marked *texts*, in order."""
-    encoded = [classifier.encode(text) for text in texts]
+def pooled_of(model, classifier, texts: list[str]) -> torch.Tensor:
+    """Give what the heads see of marked *texts*, (rows, width), in order."""
+    encoded = [list(classifier.encode(text)) for text in texts]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-    logits = torch.empty(len(encoded), sum(map(len, network.QUESTIONS.values())))
+    pooled = torch.empty(len(encoded), model.config.hidden_size)
     for first in range(0, len(order), 32):
         chunk = order[first : first + 32]
         longest = max(len(encoded[i]) for i in chunk)
@@ -31,8 +31,14 @@ def logits_of(model, classifier, texts: list[str]) -> torch.Tensor:
         for place, index in enumerate(chunk):
             ids[place, : len(encoded[index])] = torch.tensor(encoded[index])
             mask[place, : len(encoded[index])] = 1
-        logits[chunk] = model(ids, mask).float()
-    return logits
+        pooled[chunk] = model.pooled(ids, mask)
+    return pooled
+
+
+@torch.no_grad()
+def logits_of(model, pooled: torch.Tensor) -> torch.Tensor:
+    """Give the logits (rows, 9) of what the heads see."""
+    return torch.cat([head(pooled) for head in model.heads.values()], dim=-1)
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -145,7 +151,8 @@ def _drop_limits(path: Path) -> None:
 
 def finish(model, classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
     """Calibrate on *held*, write the model to *output*, give what was measured."""
-    logits = logits_of(model, classifier, [augment.render(row) for row in held])
+    pooled = pooled_of(model, classifier, [augment.render(row) for row in held])
+    logits = logits_of(model, pooled)
     right = network.right_values(held)
     temperatures = calibrate(model, logits, right)
     save(model, tokenizer, output)

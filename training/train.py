@@ -238,6 +238,18 @@ def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
     return average.module.eval()
 
 
+def refit(model, classifier, mixture: Mixture, number: int) -> None:
+    """Fit the axes' heads to the rows of one more epoch that are labelled on all."""
+    examples = [
+        (text, row)
+        for text, row in mixture.epoch(number)
+        if family(row).startswith(("axes", "sentences")) and row.start is not None
+    ]
+    texts, rows = zip(*examples)
+    pooled = export.pooled_of(model, classifier, list(texts))
+    network.refit(model, pooled, network.right_values(rows))
+
+
 # --- command line -------------------------------------------------------------
 
 
@@ -303,6 +315,8 @@ def main() -> None:
     model = fit(model, classifier, tokenizer.pad_token_id, mixture, args)
     checkpoint = Path(f"{args.output}.pt")  # kept only should the export fail
     torch.save(model.state_dict(), checkpoint)
+    if args.stage == "axes":
+        refit(model, classifier, mixture, args.epochs)
     report = export.finish(model, classifier, tokenizer, held, Path(args.output))
     report |= {"arguments": vars(args), "seconds": round(time.monotonic() - started)}
     report |= {"train": data.count(train), "held_out": data.count(held)}
