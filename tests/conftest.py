@@ -1,9 +1,12 @@
 """What the fast tests share: an application with a classifier of a few lines."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 import pytest
 
 from negation_api import create_app
-from negation_api.contract.labels import LABELS, Prediction
+from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
 from negation_api.http.service import service_of
 from negation_api.model.artefact import Artefact
 from negation_api.settings import Settings
@@ -21,7 +24,7 @@ class KeywordClassifier:
     artefact = Artefact("keyword", None, "0" * 64)
     max_tokens = 512
     batch_tokens = 256
-    headed, beside = False, None
+    headed, beside, axes = False, None, {}
 
     def __init__(self):
         self.vocabulary: list[str] = []
@@ -54,6 +57,24 @@ class KeywordClassifier:
         return Prediction({"PRESENT": 1 - absent, "ABSENT": absent, "POSSIBLE": 0.0})
 
 
+class AxesClassifier(KeywordClassifier):
+    """Answers whose and when too: by "mother", "history" and "return" before."""
+
+    headed, axes = True, AXES
+
+    def _predict(self, before):
+        family = 0.75 if "mother" in before else 0.25
+        kinds = AXES["temporality"]
+        when = ("history" in before) + 2 * ("return" in before)
+        return replace(
+            super()._predict(before),
+            experiencer=Choice({"PATIENT": 1 - family, "FAMILY": family, "OTHER": 0.0}),
+            temporality=Choice(
+                {kind: 0.75 if n == when else 0.125 for n, kind in enumerate(kinds)}
+            ),
+        )
+
+
 @pytest.fixture
 def settings():
     return Settings(inference_threads=1)
@@ -64,9 +85,9 @@ def classifier():
     return KeywordClassifier()
 
 
-@pytest.fixture
-def app(settings, classifier):
-    """The application, its inference threads started."""
+@contextmanager
+def running(settings, classifier):
+    """Give the application, its inference threads started."""
     app = create_app(settings, classifier)
     service_of(app).batcher.start()
     yield app
@@ -74,8 +95,21 @@ def app(settings, classifier):
 
 
 @pytest.fixture
+def app(settings, classifier):
+    with running(settings, classifier) as app:
+        yield app
+
+
+@pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture
+def axes_client(settings):
+    """A client of a service that answers whose and when too."""
+    with running(settings, AxesClassifier()) as app:
+        yield app.test_client()
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +118,11 @@ def toy_model(tmp_path_factory):
     from toy import write_bert
 
     return write_bert(tmp_path_factory.mktemp("model") / "toy")
+
+
+@pytest.fixture(scope="session")
+def axes_model(tmp_path_factory):
+    """The same, with last layers for whose and when."""
+    from toy import add_axes, write_bert
+
+    return add_axes(write_bert(tmp_path_factory.mktemp("axes") / "toy"))

@@ -24,9 +24,13 @@ def test_columns_keep_their_names_and_order():
     scores = ["PRESENT", "ABSENT", "POSSIBLE"]
     place = ["id", "entity_id", "start", "end"]
     assert list(NOTE)[:4] == ["line", "id", "marked", "predictions"]
-    assert list(NOTE)[4:7] == ["label", "score", "scores"]
+    axes, asked = ["experiencer", "temporality"], ["fhir", "context", "section", "cues"]
+    assert list(NOTE)[4:] == ["label", "score", "scores", *axes, "holds", *asked]
     assert list(FLAT)[:10] == ["line", *place, "label", "score", *scores]
-    assert {"context", "fhir"} < set(NOTE) & set(FLAT)
+    experiencer = ["experiencer", "experiencer_score", "PATIENT", "FAMILY", "OTHER"]
+    kinds = ["CURRENT", "HISTORICAL", "HYPOTHETICAL"]
+    temporality = ["temporality", "temporality_score", *kinds]
+    assert list(FLAT)[10:] == [*experiencer, *temporality, "holds", *asked]
     assert list(SPARK) == ["id", "predictions", "errors", "model"]
 
 
@@ -49,18 +53,18 @@ def test_spark_has_the_types_that_arrow_has():
 
 
 @pytest.mark.parametrize("explain", [False, True])
-def test_a_reply_has_the_members_that_are_columns(client, explain):
+def test_a_reply_has_the_members_that_are_columns(axes_client, explain):
     """Those on request too, of which there is nothing unless they are asked for."""
-    body = NOTE_BODY | {"explain": explain, "fhir": explain}
-    prediction = client.post("/predict", json=body).json["predictions"][0]
-    missing = set() if explain else {"context", "fhir"}
+    body = NOTE_BODY | {"explain": explain, "fhir": explain, "section": "Lungs"}
+    prediction = axes_client.post("/predict", json=body).json["predictions"][0]
+    missing = set() if explain else {"context", "section", "cues", "fhir"}
     arrow = arrow_schema(pyarrow, SPARK).field("predictions").type.value_type
     assert set(names(arrow)) == set(prediction) | missing
 
 
 @pytest.mark.parametrize("body, count", [(NOTE_BODY, 2), (SENTENCE_BODY, 1)])
-def test_flat_rows_have_the_flat_columns(client, body, count):
-    reply = client.post("/predict", json=body).json
+def test_flat_rows_have_the_flat_columns(axes_client, body, count):
+    reply = axes_client.post("/predict", json=body).json
     rows, entities = list(flat_rows(reply)), body.get("entities", [{}])
     assert len(rows) == count
     for row in rows:

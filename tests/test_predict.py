@@ -212,7 +212,7 @@ INVALID = [
     (
         {"text": CANARY, "entities": [{**E, CANARY: CANARY}]},
         "#/entities/0",
-        "1 unknown fields; known are: id, start, end.",
+        "1 unknown fields; known are: id, start, end, section.",
     ),
     (
         {"text": CANARY, "entities": [{**E, "id": CANARY}, {**E, "id": CANARY}]},

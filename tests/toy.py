@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification
+
+from negation_api.contract.labels import AXES
 
 ID2LABEL = {0: "PRESENT", 1: "ABSENT", 2: "POSSIBLE"}
 WORDS = """
@@ -45,6 +48,21 @@ def write_bert(directory: Path, *, vocabulary: int = 0, id2label=ID2LABEL, **sha
     torch.manual_seed(20261123)
     network = BertForSequenceClassification(config)
     network.save_pretrained(directory)
+    return directory
+
+
+def add_axes(directory: Path) -> Path:
+    """Give a model last layers with random weights for whose and when."""
+    path = directory / "model.safetensors"
+    tensors = load_file(path)
+    width = tensors["classifier.weight"].shape[1]
+    chance = torch.Generator().manual_seed(20261128)
+    for axis, values in AXES.items():
+        weight = torch.randn(len(values), width, generator=chance)
+        tensors[f"axes.{axis}.weight"] = weight
+        tensors[f"axes.{axis}.bias"] = torch.randn(len(values), generator=chance)
+    save_file(tensors, path, metadata={"format": "pt"})
+    edit_config(directory, axes=AXES)
     return directory
 
 

@@ -14,6 +14,7 @@ from marshmallow import ValidationError, fields, validate
 from negation_api.contract.errors import Invalid
 from negation_api.contract.shapes import (
     AnyOf,
+    AtMost,
     Each,
     Id,
     StrictSchema,
@@ -123,10 +124,7 @@ def _offset(doc: str) -> Whole:
 
 def _section(doc: str) -> Text:
     return Text(
-        validate=validate.Length(
-            max=MAX_SECTION_CHARS,
-            error=f"At most {MAX_SECTION_CHARS} characters in a section's name.",
-        ),
+        validate=AtMost(max=MAX_SECTION_CHARS),
         metadata={"description": f"heading of the section {doc}, if you know better"},
     )
 

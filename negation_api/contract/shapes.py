@@ -1,6 +1,6 @@
 """Shapes of values in a request or a reply that marshmallow has no field for."""
 
-from marshmallow import RAISE, Schema, ValidationError, fields, pre_load
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
 from negation_api.contract.errors import Invalid
 
@@ -22,6 +22,13 @@ class StrictSchema(Schema):
             known = ", ".join(self.fields)
             raise ValidationError(f"{num_unknown} unknown fields; known are: {known}.")
         return data
+
+
+class AtMost(validate.Length):
+    """Says how long a text may be and how long it is, not what it is."""
+
+    def _format_error(self, value, message) -> str:
+        return f"At most {self.max} characters; given {len(value)}."
 
 
 class Text(fields.String):

@@ -36,6 +36,7 @@ class Beside:
         self.artefact = first.artefact
         self.precision = first.precision
         self.labels = first.labels
+        self.axes = beside.axes
         self.batch_tokens = first.batch_tokens
 
     def after_fork(self) -> None:

@@ -71,6 +71,7 @@ class AssertionClassifier:
         labels, then those of each axis.
     :param axes: the values of each axis that the model answers, in that order.
     :ivar labels: the model's own, in the order of its logits, upper case.
+    :ivar axes: the values of each axis that it answers.
     :ivar headed: whether it reads the section of an entity too.
     :ivar beside: None; what answers the axes, where that is another classifier.
     :ivar max_tokens: the longest row it reads, [CLS] and [SEP] included.
@@ -90,7 +91,7 @@ class AssertionClassifier:
         self.artefact = artefact
         self.precision = precision
         self.labels = _labels(config)
-        self._axes = dict(axes or {})
+        self.axes = dict(axes or {})
         self.headed = bool(axes)
         self.beside = None
         self.max_tokens = min(
@@ -212,7 +213,7 @@ class AssertionClassifier:
         :raises ModelError: when the network gives anything but numbers.
         """
         logits = self._forward(rows).float()  # (rows, columns)
-        questions = self.labels, *self._axes.values()
+        questions = self.labels, *self.axes.values()
         pieces = logits.split([len(values) for values in questions], dim=-1)
         scores = [piece.softmax(dim=-1) for piece in pieces]
         if not all(each.isfinite().all() for each in scores):
@@ -223,7 +224,7 @@ class AssertionClassifier:
         )
         choices = [map(Choice, each) for each in axes]
         return [
-            Prediction(label, **dict(zip(self._axes, answers)))
+            Prediction(label, **dict(zip(self.axes, answers)))
             for label, *answers in zip(labels, *choices)
         ]
 
@@ -400,7 +401,8 @@ def load_classifier(settings: Settings) -> AssertionClassifier | Beside:
     classifier = _load(settings)
     if not settings.axes or classifier.headed:
         return classifier
-    return Beside(classifier, _load(replace(settings, model="embedded")))
+    beside = _load(replace(settings, model="embedded"))
+    return Beside(classifier, beside) if beside.headed else classifier
 
 
 def _load(settings: Settings) -> AssertionClassifier:
