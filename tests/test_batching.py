@@ -103,7 +103,7 @@ def test_each_request_gets_its_own_answers_in_order(requests, threads):
     batcher = Batcher(model, **{**SHAPE, "threads": threads, "queue_tokens": 10**6})
     batcher.start()
     with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(lambda rows: ask(batcher, rows), requests))
+        answers = list(clients.map(lambda rows: ask(batcher, [*map(tuple, rows)]), requests))
     batcher.stop()
     assert [[list(row) for row in answer] for answer in answers] == requests
     for batch in model.batches:
@@ -248,7 +248,7 @@ def test_waiting_for_a_core_is_part_of_the_pace(make, clients):
     cores, held = Cores(1), 0.5
     batcher = make(cores=cores, batch_tokens=4)
     with cores.open(0) as core, core:
-        asked = clients.submit(ask, batcher, [[1, 2, 3, 4], [5, 6, 7, 8]])
+        asked = clients.submit(ask, batcher, [(1, 2, 3, 4), (5, 6, 7, 8)])
         wait_until(lambda: batcher.waiting[0] == 2, SOON, "rows wait")
         time.sleep(held)
     asked.result()
@@ -528,7 +528,7 @@ def test_what_was_computed_is_observed(model):
 def test_lone_sentences_keep_their_order_long_or_short(make, model, clients):
     batcher = make(batch_tokens=64)
     hold(model, batcher, clients)
-    for waiting, row in enumerate([[1] * 60, *([2 + n] * 20 for n in range(6))]):
+    for waiting, row in enumerate([(1,) * 60, *((2 + n,) * 20 for n in range(6))]):
         clients.submit(ask, batcher, [row])
         wait_for(batcher, waiting + 1)
     model.gate.set()
@@ -540,10 +540,10 @@ def test_it_rests_once_after_work(model):
     rests = threading.Semaphore(0)
     batcher = Batcher(model, **SHAPE, rest=rests.release)
     batcher.start()
-    batcher.classify([[1]], time.monotonic() + SOON)
+    batcher.classify([(1,)], time.monotonic() + SOON)
     assert rests.acquire(timeout=SOON)
     assert not rests.acquire(timeout=2.5)
-    batcher.classify([[1]], time.monotonic() + SOON)
+    batcher.classify([(1,)], time.monotonic() + SOON)
     assert rests.acquire(timeout=SOON)
     batcher.stop()
 
@@ -551,7 +551,7 @@ def test_it_rests_once_after_work(model):
 def test_a_request_is_told_when_its_first_batch_began(model, make, clients):
     batcher, begun = make(), []
     held = hold(model, batcher, clients)
-    waiting = clients.submit(ask, batcher, [[1], [2] * 60], on_begun=begun.append)
+    waiting = clients.submit(ask, batcher, [(1,), (2,) * 60], on_begun=begun.append)
     wait_for(batcher, 2)
     released = time.monotonic()
     model.gate.set()
