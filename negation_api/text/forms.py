@@ -1,88 +1,102 @@
-"""Layout that is not language: list markers, boxes, rows of answers, tables.
+"""Layout that is not language: boxes, rows of answers, questions, tables.
 
 Finds, once for a text and in linear time, where an item of a form ends (*cuts*) and
-what a reader takes a sign for (*edits*): a marker at a line's start for nothing, a box
-for a sign, ``Y`` for "yes". Offsets are code points into the text; no text is changed.
+what a reader takes a sign for (*edits*): a list marker for nothing, a box for a sign,
+``Y`` for "yes". Offsets are code points into the text; no text is changed.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-_YES = "yes|y|yeah|yep"
-_NO = "no|n|nope|never"
-_UNKNOWN = (
-    r"unknown|unk|unsure|not\ sure|not\ known|not\ assessed|not\ asked|not\ tested\
-|not\ done|not\ answered|declined\ to\ answer|n/a|\?"
-)
-_NONE = (
-    r"none|nil|0|neg(?:ative)?\.?|non-?reactive|absent|denie[sd]|denied|not\ detected\
-|not\ present|-|\(-\)|nad"
-)
-_SOME = r"pos(?:itive)?\.?|reactive|present|\+|\(\+\)|detected|\+/-|\(\+/-\)"
-ANSWER = rf"(?:{_YES}|{_NO}|{_UNKNOWN}|{_NONE}|{_SOME})"
+from negation_api.text.lists import Lines
 
-# What is read for an answer, by its folded words; others are read as they are.
+# What is read for an answer, and its words; others are read as they are.
 _READ = {
-    **dict.fromkeys(("y", "yeah", "yep"), "yes"),
-    **dict.fromkeys(("n", "nope"), "no"),
-    **dict.fromkeys(("nil", "0"), "none"),
-    **dict.fromkeys(("-", "neg", "neg.", "non-reactive", "nonreactive"), "negative"),
-    **dict.fromkeys(("+", "pos", "pos.", "reactive"), "positive"),
-    **dict.fromkeys(("unk", "not known", "not assessed", "not asked"), "unknown"),
-    **dict.fromkeys(("not answered", "declined to answer", "n/a", "?"), "unknown"),
-    **dict.fromkeys(("unsure", "not sure", "not done", "not tested"), "unknown"),
+    "yes": "y yeah yep true",
+    "no": "n nope false",
+    "none": "nil 0",
+    "negative": "- (-) neg neg. non-reactive nonreactive",
+    "positive": "+ (+) pos pos. reactive",
+    "unknown": "unk n/a ? unsure not_sure not_known not_assessed not_asked not_answered"
+    " declined_to_answer not_done not_tested",
 }
+_WORDS = {
+    word.replace("_", " "): read
+    for read, words in _READ.items()
+    for word in words.split()
+}
+_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not_detected
+not_present endorses reports sometimes occasionally rarely""".replace("_", " ").split()
 
-_NEWLINE = re.compile(r"\r\n?|[\n\x0b\x0c\x85\u2028\u2029]")
+
+def _any(words) -> str:
+    return "|".join(
+        re.escape(word).replace(r"\ ", "[ ]")
+        for word in sorted(words, key=len, reverse=True)
+    )
+
+
+_SHORT = "yes|no|y|n|yeah|yep|nope|never|unknown|unk|unsure|n/a|not[ ]sure"
+ANSWER = rf"(?:{_any([*_READ, *_WORDS, *_AS_WRITTEN])})"
 BLOCK_LINES = 25  # of a form, above and below a box, that say what an empty one means
-_START = r"(?:^|(?<=[\r\x0b\x0c\x85\u2028\u2029]))[ \t]*+"
-_BULLET = r"""(?: (?: [-\u2013\u2014\u2010\u2212]{1,3}+ | [*\u2022\u00b7\u25aa\u25e6\u25cf]
-    | [\u25cb\u2023\u2043\u27a2\u25ba\u2192\xbb] | >{1,3}+ ) [ \t]*+ (?! [\d>] | -*+ [ \t]*+ $ )
-  | o [ \t]++ (?= [A-Z] )
-  | \(? \d{1,2} (?: [.)] | \.\) ) [ \t]++ (?= [^\d\s] )
-  | \[ \d{1,2} \] [ \t]*+ | \# \d{1,2} [.:)]? [ \t]++
-  | \(? [a-z] [.)] [ \t]++ (?= \w | [\[(] )
-  | \( [A-Z] \) [ \t]++ | [A-Z] [.)] [ \t]++ (?= [A-Z\[(] ) )"""
-# A marker at a line's start. A sign glued to its word may be one: see _signed.
-_MARKER = re.compile(
-    rf"{_START} (?: (?P<minus> [-\u2013\u2014\u2212] ) (?= [^\W\d] ) | {_BULLET}{{1,2}}+ )",
-    re.VERBOSE | re.MULTILINE,
-)
-_MINUS = frozenset("-\u2013\u2014\u2212")
-_PLUS = re.compile(r"[ \t\xa0]*\+ ?[^\W\d]|[^:\n]*[,;/ ] ?\+ ?[^\W\d]")
 
+_EMPTY = "\u2610\u25a1\u25a2\u25fb\u2b1c\uf06f\uf071\uf0a8"
+_TICKS = "\u2611\u2713\u2714\u2705\u221a\U0001f5f8\U0001f5f9\uf0fc\uf0fe"
+_FULL = "\u25a0\u25a3\u25fc\u2b1b"
+_CROSSES = "\u2717\u2718\u274c\u274e"
+_X_BOXES = "\u2612\u22a0\U0001f5f5\U0001f5f7\uf0fd\uf078"
+_ROUND_EMPTY, _ROUND_FULL = "\u25cb\u25ef\u26aa", "\u25cf\u25c9\u26ab\U0001f518"
+_INSIDE = rf"[xXvV*{_TICKS}{_CROSSES}]"
 _BOX = re.compile(
-    r"""\[ (?P<square> [ _xX*\u2713\u2714\u2717\u2718] | [ ]{2,3} )? \]
-    | \( (?P<round> [ _xX\u2713\u2714] | [ ]{2,3} | _{2,3} ) \)
-    | (?P<sign> [\u2610-\u2612\u2713\u2714\u2717\u2718\u25a0-\u25a2\u25fb\u25fc]
-      | [\u2705\u274c\u274e\u2b1b\u2b1c] )""",
-    re.VERBOSE,
+    rf"""\[ (?P<square> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? | [ynYN+-] ) \]
+    | \( (?P<round> [ ]{{1,3}} | _{{1,3}} | [ ]?{_INSIDE}[ ]? | [yn+-] | yes|no ) \)
+    | (?<![\w_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\w_])
+    | (?P<sign> [{_EMPTY}{_TICKS}{_FULL}{_CROSSES}{_X_BOXES}] ) \ufe0f?
+    | (?P<ring> [{_ROUND_EMPTY}{_ROUND_FULL}] )""",
+    re.VERBOSE | re.IGNORECASE,
 )
-_TICKED = frozenset("xX*\u2713\u2714\u2611\u25a0\u25fc\u2705\u2b1b")
-_CROSSED = frozenset("\u2717\u2718\u274c\u274e")
-_X_BOX, _OTHER_TICK = "\u2612", frozenset("\u2611\u2713\u2714\u2705")
+_TICKED = frozenset(f"xXvV*{_TICKS}{_FULL}{_ROUND_FULL}")
+_CROSSED = frozenset(_CROSSES)
+_X_BOX, _OTHER_TICK = frozenset(_X_BOXES), frozenset(_TICKS)
+_PLAIN = {"y": "+", "yes": "+", "+": "+", "n": "-", "no": "-", "-": "-"}
 _YES_NO = re.compile(
-    rf"[ \t\xa0]*(?:{_YES}|{_NO}|{_UNKNOWN})\b(?=[ \t\xa0]*(?:$|[^\w \t]|[ ]{{2}}))",
-    re.I | re.X,
+    rf"[ \t]*(?:{_SHORT})(?!\w)(?=[ \t]*(?:$|[^\w \t]|[ ]{{2}}|\t)|\Z)", re.I | re.X
 )
-_YES_NO_END = re.compile(rf"\b(?:{_YES}|{_NO}|unknown|unsure)[ \t\xa0]*\Z", re.I | re.X)
+_YES_NO_END = re.compile(rf"(?<!\w)(?:{_SHORT})[ \t]*\Z", re.I | re.X)
 
 # An answer and what stands between it and its question.
 _ANSWERED = re.compile(
-    rf"""(?: (?P<colon> [:=?] ) [ \t\xa0]*+ | (?P<gap> (?<![ \t|])
-        (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ] ) ) )
-      (?P<answer> {ANSWER} ) (?= [ \t\xa0]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
-      | [ \t\xa0] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?:\s|$) ) )""",
+    rf"""(?: (?P<colon> [:=?] ) [ \t]*+ | (?P<gap> (?<![ \t|\]){_EMPTY}{_TICKS}{_FULL}{_X_BOXES}])
+        (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
+          | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
+          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
+      (?P<answer> {ANSWER} ) (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
+      | [ \t] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?! [\d/] ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_AFTER = re.compile(r"[ \t\xa0]*[,;|.]?[ \t\xa0|]*")
-_ASKED = re.compile(rf"{_START}(?P<sign>Q(?:uestion)?[ \t]?[:.)][ \t]*+)", re.I | re.M)
-_REPLY = re.compile(r"(?<=[?\n])[ \t]*+(?:A|Answer|Pt|Patient)[ \t]?:[ \t]*+", re.I)
-_RULE = re.compile(r"^[ \t|:]*+-[- \t|:]++$", re.M)
+_STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
+_AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
+_CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
+_DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
+# Answers before what is answered: "Yes: fever  No: cough".
+_LED = re.compile(
+    r"(?:^|(?<=[\s,;.]))(?:pos(?:itive)?s?|neg(?:ative)?s?|yes|no|denies|endorses|reports"
+    r"|present|absent)[ ]?:(?=[ \t])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ASKED = re.compile(r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?[:.)](?=\s)[ \t]*+", re.M)
+_REPLY = re.compile(
+    r"(?<=[?\s])[ \t]*+(?:A(?:nswer|ns)?[:.]|(?:Pt|Patient)[ \t]?:)(?=\s)[ \t]*+", re.I
+)
+_RULE = re.compile(
+    r"^[ \t|:]*+[-=_*~\u2014\u2500\u2550]{3}[-=_*~\u2014\u2500\u2550 \t|:]*+$"
+    r"|^[ \t]*+(?:[-=*~][ \t]++){3}[-=*~ \t]*+$",
+    re.M,
+)
 _PIPE = re.compile(r"(?<![ \t|])[ \t]*+\|[ \t|]*+")
 
 
@@ -97,195 +111,273 @@ class Edit(NamedTuple):
 class Forms:
     """The cuts and edits of a text.
 
-    :ivar cuts: offsets in order, each the beginning of an item within a line.
+    :ivar cuts: offsets in order, each the beginning of an item.
     """
 
-    def __init__(self, text: str):
-        self._text = text
-        self.cuts: list[int] = []
-        self._edits: list[Edit] = []
-        self._lines = _Lines(text)
-        self._markers()
-        for line, boxes in self._lines.group(_BOX.finditer(text)):
-            self._boxes(*self._lines.span(line), boxes, line)
-        for line, answers in self._lines.group(_ANSWERED.finditer(text)):
-            self._answers(*self._lines.span(line), answers)
-        if "|" in text:
-            self._tables()
-        self.cuts = sorted(set(self.cuts))
+    def __init__(self, text: str, lines: Lines):
+        self._text, self._lines = text, lines
+        found = [*Boxes(text, lines).items(), *_answers(text, lines)]
+        found += chain(_led(text, lines), _questions(text), _tables(text))
+        self.cuts = sorted({item for item in found if isinstance(item, int)})
+        self._edits = [item for item in found if isinstance(item, Edit)]
+        self._edits += (Edit(*marker, "") for marker in lines.markers.items())
         self._edits = _apart(sorted(self._edits, key=itemgetter(0)))
         self._starts = [edit.start for edit in self._edits]
 
-    def read(self, start: int, end: int) -> str:
-        """Give ``text[start:end]`` as a reader takes it."""
+    def read(self, start: int, end: int, letters: bool = True) -> str:
+        """Give ``text[start:end]`` as a reader takes it.
+
+        :param letters: whether what has letters may be read as something else, too.
+        """
         pieces, at = [], start
         place = bisect_left(self._starts, start)
         while place < len(self._edits) and self._starts[place] < end:
             edit = self._edits[place]
-            if edit.end <= end:
+            written = self._text[edit.start : edit.end]
+            if edit.end <= end and (letters or not any(map(str.isalnum, written))):
                 pieces += [self._text[at : edit.start], edit.words]
                 at = edit.end
             place += 1
         return "".join(pieces) + self._text[at:end]
 
-    def _edit(self, start: int, end: int, words: str) -> None:
-        self._edits.append(Edit(start, end, words))
-
-    # --- markers --------------------------------------------------------------
-
-    def _markers(self) -> None:
-        """Take the list markers off lines, and "Q:" and "A:"."""
-        text = self._text
-        signs = "+" in text
-        for found in _MARKER.finditer(text):
-            marker = found.group().lstrip(" \t")
-            if signs and marker[0] in _MINUS and self._signed(found.start()):
-                continue
-            self._edit(found.end() - len(marker), found.end(), "")
-        for asked in _ASKED.finditer(text):
-            self._edit(*asked.span("sign"), "")
-        for reply in _REPLY.finditer(text):
-            self._edit(*reply.span(), " ")
-
-    def _signed(self, at: int) -> bool:
-        """Tell whether a minus is a sign: a plus is one in its line or beside it."""
-        line = self._lines.at(at)
-        beside = range(max(0, line - 1), min(line + 2, len(self._lines)))
-        return any(_PLUS.match(self._text, *self._lines.span(n)) for n in beside)
-
-    # --- boxes ----------------------------------------------------------------
-
-    def _boxes(self, start: int, end: int, found: list[re.Match], line: int) -> None:
-        """Read the boxes of a line, if they are a form's."""
-        boxes = [(_mark(match), *match.span()) for match in found]
-        if len(boxes) == 1 and boxes[0][0] == " ":
-            # One empty pair of brackets within a line is a gap, not a box.
-            before = self._text[start : boxes[0][1]].strip(" \t-*\u2022")
-            after = self._text[boxes[0][2] : end].strip(" \t.")
-            if before and after and not before.endswith((":", "?")):
-                return
-        first, last = self._lines.block(line)
-        marks = {_mark(m) for m in _BOX.finditer(self._text, first, last)}
-        listed = _MARKER.match(self._text, start, end)
-        self._boxed(listed.end() if listed else start, end, boxes, marks)
-
-    def _boxed(self, start: int, end: int, boxes, marks: set[str]) -> None:
-        """Read the boxes of a line, before their items or after them."""
-        text = self._text
-        first, last = boxes[0], boxes[-1]
-        before = text[start : first[1]].rstrip()
-        leads = not before or before.endswith((":", "?", "-", ";", "|"))
-        # After its items, a box ends the line.
-        leads = leads or bool(text[last[2] : end].strip(" \t.;,|"))
-        edge = start
-        for place, (mark, begins, ends) in enumerate(boxes):
-            following = boxes[place + 1][1] if place + 1 < len(boxes) else end
-            sign = _sign(mark, marks)
-            if leads and (answer := _YES_NO.match(text, ends, following)):
-                ticked = sign == "+"
-                self._edit(begins, ends if ticked else answer.end(), " ")
-                later = place + 1 < len(boxes)
-                if not (later and _YES_NO.match(text, boxes[place + 1][2], end)):
-                    self._cut(answer.end(), end)
-            elif not leads and (answer := _YES_NO_END.search(text, edge, begins)):
-                self._edit(begins if sign == "+" else answer.start(), ends, " ")
-                if not _YES_NO_END.search(text, ends, following):
-                    self._cut(ends, end)
-            else:
-                self._edit(begins, ends, "" if sign == "+" else f"({sign})")
-                self._cut(begins if leads else ends, end, leads and not before)
-            edge = ends
-
-    def _cut(self, at: int, end: int, whatever: bool = True) -> None:
-        """Let an item begin at *at*, after blanks and stops, unless the line ends."""
-        after = _AFTER.match(self._text, at, end).end()
-        if after < end:
-            self.cuts.append(after)
-
-    # --- answers --------------------------------------------------------------
-
-    def _answers(self, start: int, end: int, found: list[re.Match]) -> None:
-        """Cut a row between its answers, and read each as a word."""
-        for match in found:
-            self._answer(match, row=len(found) > 1)
-            if len(found) > 1 or match["colon"] == "?":
-                self._cut(match.end("answer"), end)
-
-    def _answer(self, match: re.Match, row: bool) -> None:
-        gap, answer = match["gap"], match["answer"]
-        if gap and not row and not {"\t", "|"} & set(gap) and len(gap) < 3:
-            return  # "Plan - none": two blanks or a dash alone make no row
-        if gap or match["colon"] == "=":
-            begins = match.start("gap") if gap else match.start("colon")
-            self._edit(begins, match.start("answer"), ": ")
-        words = _READ.get(answer.lower())
-        if words:
-            self._edit(*match.span("answer"), words)
-
-    def _tables(self) -> None:
-        """Take rules and bars out of the rows of tables."""
-        for rule in _RULE.finditer(self._text):
-            self._edit(*rule.span(), "")
-        for pipe in _PIPE.finditer(self._text):
-            self._edit(*pipe.span(), " ")
+    def hides(self, offset: int) -> bool:
+        """Tell whether something else is read in the place of what is at *offset*."""
+        place = bisect_right(self._starts, offset) - 1
+        return place >= 0 and offset < self._edits[place].end
 
 
-class _Lines:
-    """The lines of a text, by number."""
+# --- boxes ------------------------------------------------------------------------
 
-    def __init__(self, text: str):
-        self._text = text
-        self._ends = [found.start() for found in _NEWLINE.finditer(text)] + [len(text)]
 
-    def __len__(self) -> int:
-        return len(self._ends)
+class Box(NamedTuple):
+    """A box, and the "Yes" or "No" that it belongs to, if any."""
 
-    def at(self, offset: int) -> int:
-        """Give the number of the line that holds *offset*."""
-        return bisect_left(self._ends, offset)
+    mark: str  # what is in it; a blank if nothing
+    start: int
+    end: int
+    answer: re.Match | None = None
 
-    def span(self, line: int) -> tuple[int, int]:
-        """Give where a line starts and ends, without its break."""
-        return self._ends[line - 1] + 1 if line else 0, self._ends[line]
+    @property
+    def pair(self) -> tuple[int, int]:
+        """Where the box and its answer start and end."""
+        answer = self.answer or self
+        start, end = (answer.start(), answer.end()) if self.answer else answer[1:3]
+        return min(self.start, start), max(self.end, end)
 
-    def group(self, found: Iterable[re.Match]) -> Iterator[tuple[int, list[re.Match]]]:
-        """Give each line's matches."""
-        return (
-            (line, list(matches))
-            for line, matches in groupby(found, lambda match: self.at(match.start()))
+
+class Boxes:
+    """The boxes of a text's forms. A form's lines have no blank one between them."""
+
+    def __init__(self, text: str, lines: Lines):
+        self._text, self._lines = text, lines
+
+    def items(self) -> Iterator[int | Edit]:
+        """Give the cuts and edits."""
+        found = list(self._lines.group(_BOX.finditer(self._text)))
+        rows, marks = [], {}
+        for line, matches in found:
+            boxes = self._of_line(line, [_box(match) for match in matches])
+            form = self._lines.paragraph(line)
+            marks.setdefault(form, set()).update(box.mark for box in boxes)
+            rows.append((line, form, boxes))
+        for line, form, boxes in rows:
+            if boxes:
+                yield from self._row(line, boxes, marks[form])
+
+    def _of_line(self, line: int, boxes: list[Box]) -> list[Box]:
+        """Give what of a line's brackets and rings are boxes."""
+        text, start, end = (
+            self._text,
+            self._lines.content(line),
+            self._lines.span(line)[1],
         )
+        rings = {box.mark in _ROUND_FULL for box in boxes if box.mark in _RINGS}
+        if len(rings) == 1:
+            boxes = [box for box in boxes if box.mark not in _RINGS]
+        if len(boxes) != 1:
+            return boxes
+        box = boxes[0]
+        before, after = text[start : box.start].strip(), text[box.end : end].strip(
+            " \t."
+        )
+        if box.mark in _PLAIN and (box.mark in "+-" or before and after):
+            return []  # "Fever (-)" is read as it is
+        alone = text[box.start] in "[(" and before and after
+        opened = before.endswith((":", "?", "|")) or after.startswith("|")
+        # One pair of brackets among words is a gap, or a reference.
+        gap = alone and not opened and not _YES_NO.match(text, box.end, end)
+        return [] if gap else boxes
 
-    def block(self, line: int) -> tuple[int, int]:
-        """Give the span of the lines around *line*, up to a blank one."""
-        first = last = line
-        while first and line - first < BLOCK_LINES and not self._is_blank(first - 1):
-            first -= 1
-        while last + 1 < len(self) and last - line < BLOCK_LINES:
-            if self._is_blank(last + 1):
-                break
-            last += 1
-        return self.span(first)[0], self.span(last)[1]
+    def _row(
+        self, line: int, boxes: list[Box], marks: set[str]
+    ) -> Iterator[int | Edit]:
+        """Read the boxes of a line, before their items or after them."""
+        text, end = self._text, self._lines.span(line)[1]
+        start = self._lines.content(line)
+        leads = self._leads(start, end, boxes)
+        boxes = list(self._answered(start, end, boxes, leads))
+        first = boxes[0]
+        # "[x] Yes [ ] No  Fever": what is asked stands after the answers.
+        asked_after = first.answer and not text[start : first.pair[0]].strip()
+        for place, box in enumerate(boxes):
+            begins, ends = box.pair
+            sign = _sign(box.mark, marks)
+            yield self._edit(box, sign, leads)
+            following = boxes[place + 1].pair[0] if place + 1 < len(boxes) else end
+            rest = _AFTER.match(text, ends, end).end()
+            if not box.answer and leads:
+                yield box.start
+            elif (
+                asked_after
+                and place
+                and text[boxes[place - 1].pair[1] : begins].strip()
+            ):
+                yield begins
+            elif not asked_after and rest < following:
+                yield rest
 
-    def _is_blank(self, line: int) -> bool:
-        start, end = self.span(line)
-        return not self._text[start:end].strip()
+    def _leads(self, start: int, end: int, boxes: list[Box]) -> bool:
+        """Tell whether boxes stand before what they are about."""
+        text, first, last = self._text, boxes[0], boxes[-1]
+        before = text[start : first.start].rstrip()
+        following = boxes[1].start if len(boxes) > 1 else end
+        between = text[first.end : following].strip(" \t,;|.")
+        if _YES_NO_END.search(text, start, first.start):
+            return bool(_YES_NO.match(text, last.end, end))
+        if before.endswith((":", "?")):
+            return bool(between) and not between.endswith((":", "?"))
+        if not before or before.endswith(("-", ";", "|")):
+            return True
+        return bool(text[last.end : end].strip(" \t.;,|"))
+
+    def _answered(self, start, end, boxes, leads) -> Iterator[Box]:
+        """Give the boxes, each with its "Yes" or "No"."""
+        edge = start
+        for place, box in enumerate(boxes):
+            following = boxes[place + 1].start if place + 1 < len(boxes) else end
+            if leads:
+                answer = _YES_NO.match(self._text, box.end, following)
+            else:
+                answer = _YES_NO_END.search(self._text, edge, box.start)
+            yield box._replace(answer=answer)
+            edge = box.end
+
+    def _edit(self, box: Box, sign: str, leads: bool) -> Edit:
+        text, start = self._text, box.start
+        if box.answer:
+            return Edit(start, box.end, " ") if sign == "+" else Edit(*box.pair, " ")
+        if box.mark in _PLAIN:
+            word = box.mark in ("yes", "no")
+            return Edit(start, box.end, text[start : box.end] if word else f"({sign})")
+        if not leads:
+            while text[start - 1] in " \t" and start:
+                start -= 1
+            if text[start - 1 : start] in (":", "?"):
+                return Edit(start, box.end, f" {_SAID[sign]}")
+            return Edit(start, box.end, "" if sign == "+" else f" ({sign})")
+        return Edit(start, box.end, "" if sign == "+" else f"({sign})")
 
 
-def _mark(box: re.Match) -> str:
-    """Give what is in a box, a blank if nothing."""
-    mark = box["square"] or box["round"] or box["sign"] or ""
-    return mark.strip(" _") or " "
+def is_box(text: str, start: int | None) -> bool:
+    """Tell whether a box begins at *start*."""
+    return start is not None and bool(_BOX.match(text, start))
+
+
+_RINGS = _ROUND_EMPTY + _ROUND_FULL
+_SAID = {"+": "yes", "-": "no", "?": "unknown"}
+
+
+def _box(match: re.Match) -> Box:
+    mark = next((group for group in match.groups() if group is not None), "")
+    mark = mark.strip(" _").lower() or " "
+    return Box(" " if mark in _EMPTY else mark, *match.span())
 
 
 def _sign(mark: str, marks: set[str]) -> str:
     """Give what a box means: ``+`` ticked, ``-`` not, ``?`` where none is ticked."""
-    if mark == _X_BOX:
+    if mark in _PLAIN:
+        return _PLAIN[mark]
+    if mark in _X_BOX:
         return "-" if marks & _OTHER_TICK else "+"
     if mark in _TICKED:
         return "+"
     if mark in _CROSSED:
         return "-"
-    return "-" if marks & (_TICKED | {_X_BOX}) else "?"
+    return "-" if marks & (_TICKED | _X_BOX) else "?"
+
+
+# --- answers ----------------------------------------------------------------------
+
+
+def _answers(text: str, lines: Lines) -> Iterator[int | Edit]:
+    """Cut rows of answers between them, and read each as a word."""
+    rows = dict(lines.group(_ANSWERED.finditer(text)))
+    for line, found in rows.items():
+        end = lines.span(line)[1]
+        for match in found:
+            if len(found) > 1 or _is_answer(match, text[match.end("answer") : end]):
+                yield from _answer(match)
+        for match, following in pairwise(found):
+            yield _next_item(text, match.end("answer"), following.start())
+        last = found[-1].end("answer")
+        rest = _AFTER.match(text, last, end).end()
+        if rest == end and line + 1 in rows:
+            yield lines.span(line + 1)[0]
+        elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
+            yield rest
+
+
+def _is_answer(match: re.Match, rest: str) -> bool:
+    """Tell whether the only answer of a line is one."""
+    gap = match["gap"]
+    if not gap or _STRONG.search(gap):
+        return True
+    return not gap.isspace() and not rest.strip(" \t.")
+
+
+def _answer(match: re.Match) -> Iterator[Edit]:
+    if match["gap"] or match["colon"] == "=":
+        begins = match.start("gap") if match["gap"] else match.start("colon")
+        yield Edit(begins, match.start("answer"), ": ")
+    if words := _WORDS.get(match["answer"].lower()):
+        glued = match["colon"] and match.end("colon") == match.start("answer")
+        yield Edit(*match.span("answer"), f" {words}" if glued else words)
+
+
+def _next_item(text: str, start: int, end: int) -> int:
+    """Give where the next question begins, after an answer and what is said to it."""
+    places = [found.end() for found in _DELIMITER.finditer(text, start, end)]
+    begins = [_AFTER.match(text, place, end).end() for place in places]
+    begins = [place for place in begins if place < end] or [start]
+    capital = (at for at in begins if _CAPITAL.match(text, at))
+    return next(capital, begins[-1])
+
+
+def _led(text: str, lines: Lines) -> Iterator[int]:
+    """Cut between answers that stand before what is answered."""
+    for _, found in lines.group(_LED.finditer(text)):
+        if len(found) > 1:
+            yield from (match.start() for match in found)
+
+
+def _questions(text: str) -> Iterator[int | Edit]:
+    """Cut before "Q:", and take it and "A:" off."""
+    if "?" not in text:
+        return
+    for asked in _ASKED.finditer(text):
+        yield Edit(*asked.span(), "")
+        yield asked.start()
+    for reply in _REPLY.finditer(text):
+        yield Edit(*reply.span(), " ")
+
+
+def _tables(text: str) -> Iterator[Edit]:
+    """Take rules and bars out."""
+    for rule in _RULE.finditer(text):
+        yield Edit(*rule.span(), "")
+    if "|" in text:
+        for pipe in _PIPE.finditer(text):
+            yield Edit(*pipe.span(), " ")
 
 
 def _apart(edits: list[Edit]) -> list[Edit]:

@@ -4,6 +4,7 @@ Does not know sentences; ``sentences.py`` finds them.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from negation_api.text.spans import Span
@@ -117,5 +118,15 @@ def plain(piece: str) -> str:
     if "]" not in piece:
         return piece
     piece = _LOOKALIKE.sub(r"\1", piece)
-    # Brackets in brackets: taking off pair by pair would take as many rounds.
-    return piece.translate(_ROUND) if _LOOKALIKE.search(piece) else piece
+    # Brackets in brackets: taking off pair by pair would take as many rounds. An
+    # uncased vocabulary knows no accents.
+    bare = piece if piece.isascii() else _unaccented(piece)
+    return piece.translate(_ROUND) if _LOOKALIKE.search(bare) else piece
+
+
+def _unaccented(piece: str) -> str:
+    split = unicodedata.normalize("NFKD", piece)
+    return "".join(c for c in split if unicodedata.category(c) not in _UNREAD)
+
+
+_UNREAD = ("Mn", "Cc", "Cf")  # categories that an uncased tokenizer leaves out

@@ -11,12 +11,14 @@ from functools import lru_cache
 
 # Soft hyphens, zero-width characters, byte order marks, control characters.
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
 _TAG = re.compile(
     r"</?(?:b|i|u|p|br|li|ul|ol|td|tr|th|div|span|em|strong|h[1-6])\b[^<>]{0,80}>", re.I
 )
+# What begins and ends a line on a web page, and a cell.
+_LINE_TAG = re.compile(r"</?(?:p|br|li|ul|ol|tr|div|h[1-6])\b[^<>\n]{0,80}>", re.I)
 _QUOTES = str.maketrans(
     "\u2018\u2019\u201a\u201b\u2032\u00b4`\u201c\u201d\u201e\u2033\u00ab\u00bb\u2010\u2011",
     "'''''''\"\"\"\"\"\"--",
@@ -25,6 +27,7 @@ _QUOTES = str.maketrans(
 # Signs that are words. A sign stands alone, or before the word that it is about.
 _SIGNS = (
     (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205]\s*(?=[A-Za-z(]|\Z)"), "no "),
+    (re.compile(r"(?:\A|(?<=[,;.(] ))\s*0\s+(?=[a-z]{4}|\Z)"), "no "),
     (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
     (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
     (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
@@ -33,7 +36,7 @@ _SIGNS = (
 )
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
 _BREAKS = "\x85\u2028\u2029"
-_SPECIAL = re.compile("[^\\x20-\\x7e\\t\\n\\r]|&|<|[+-]\\)?ve|[a-zA-Z]0")
+_SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n\\r]|&|<|[+-]\\)?ve|[a-zA-Z]0")
 
 
 def level(text: str) -> str:
@@ -46,6 +49,8 @@ def level(text: str) -> str:
     """
     if not _SPECIAL.search(text):
         return text
+    if "<" in text:
+        text = _LINE_TAG.sub(lambda found: "\n".ljust(len(found.group())), text)
     text = _BLANK.sub(lambda found: " " * len(found.group()), text)
     return "".join(map(_levelled, text)).translate(_QUOTES)
 
@@ -56,6 +61,8 @@ def _levelled(character: str) -> str:
         return " " if character < " " and character not in "\t\n\r\v\f" else character
     if character.isspace() or unicodedata.category(character) == "Cc":
         return " "
+    if unicodedata.category(character) == "No":  # a number in a circle is a marker
+        return character
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 else character
 

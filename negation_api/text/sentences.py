@@ -16,7 +16,8 @@ import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from negation_api.text.forms import Forms
+from negation_api.text.forms import Forms, is_box
+from negation_api.text.lists import NEWLINES, Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.reading import level, read
 from negation_api.text.sections import Section, Sections, kind_of
@@ -51,7 +52,7 @@ _GOES_ON = frozenset("of for to by and or than from on in at with".split())
 _ANSWERS = frozenset(
     "yes no none y n neg negative denies denied never nope yeah yep nil unknown unsure"
     " unk not n/a sometimes occasionally rarely positive pos - + declined refused 0"
-    " a: a. answer:".split()
+    " unlikely likely maybe possibly probably doubtful a: a. answer:".split()
 )
 _NAMED_BY_LETTER = frozenset(
     "hepatitis vitamin type group grade class stage influenza factor strep".split()
@@ -61,43 +62,35 @@ _SOFT_ENDINGS = frozenset(
     " were has have had denies reports who which that than as but his her their".split()
 )
 
-_NEWLINE = "\n\r\x0b\x0c\x85\u2028\u2029"
-# Sections of notes whose line breaks were lost: "... 2. HTN COMPLICATIONS: None".
-_SECTIONS = "|".join(section.strip().replace(" ", r"[ ]") for section in """
-    allergies, assessment, assessment and plan, assessment/plan, chief complaint,
-    clinical history, clinical impression, complications, conclusions?, condition,
-    diagnos[ie]s, discharge diagnos[ie]s, discharge medications, disposition,
-    family history, final diagnosis, findings, history of present illness,
-    hospital course, hpi, impression, indications?, laboratory data, labs, medications,
-    past medical history, past surgical history, physical exam, physical examination,
-    plan, pmh, postoperative diagnosis, preoperative diagnosis, procedures?,
-    recommendations?, review of systems, ros, social history, vital signs
-    """.split(","))
 # Every place where a sentence may end. De-identification brackets come first so
 # that what they hide is passed over whole ("**NAME[AAA M. BBB]"). Repetitions are
 # possessive ("}+") where nothing can be given back, so that no text costs more than
 # its length.
 _CANDIDATE = re.compile(
     rf"""
-      (?P<hidden> \*\*[A-Z-]{{1,20}}+\[[^\]{_NEWLINE}]{{0,80}}+\]
-                | \[\*\*[^\]{_NEWLINE}]{{2,82}}+(?<=\*\*)\] )
+      (?P<hidden> \*\*[A-Z-]{{1,20}}+\[[^\]{NEWLINES}]{{0,80}}+\]
+                | \[\*\*[^\]{NEWLINES}]{{2,82}}+(?<=\*\*)\] )
     | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{{0,3}} ) (?=\s)
-    | (?P<newline> [{_NEWLINE}] ) \s*
-    | (?P<heading> (?<=[\s.;]) (?: [A-Z][A-Z/&,()\ -]{{2,40}}+ :
-                                  | (?=[A-Za-z]) (?i:{_SECTIONS}) : ) )
+    | (?P<newline> [{NEWLINES}] ) \s*
+    | (?P<heading> (?:\A|(?<=[\s.;])) [A-Z][A-Z/&,()\ -]{{2,40}}+ : )
     """,
     re.VERBOSE,
 )
-_END = re.compile(rf"[.!?](?=[\"'”’)\]]{{0,3}}\s)|[{_NEWLINE}:]")
-_KNOWN_SECTION = re.compile(rf"\b(?:{_SECTIONS}):\Z", re.IGNORECASE)
-_LIST_ITEM = re.compile(
-    r"(?:[-*•·▪◦–—●○‣>→+]{1,3}|o|\(?\d{1,2}[.)]|\(?[A-Za-z][.)]|#\d{1,2}|\[.\])[ \t\xa0]"
-    r"|[-–—+•·*>](?=[^\W\d])|[☐☑☒✓✗✔✘□■]|\|"
+_END = re.compile(rf"[.!?](?=[\"'”’)\]]{{0,3}}\s)|[{NEWLINES}:]")
+# What begins an item beside list markers: a sign, a cell.
+_ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
+_RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
+# A stop after one of these, before an acronym, ends nothing: "prev. MI".
+_ATTRIBUTES = frozenset(
+    "hx dx sx imp sig signif prev poss prob ques mod sev mult equiv hist bilat asympt"
+    " symp lt rt ant post lat sup inf freq occ incr decr susp evid assoc cont".split()
 )
 # A line that begins with a small letter and yet goes on with nothing: it has a dose,
 # or a verb or a cue of its own.
 _DOSE = re.compile(
-    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b",
+    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
+    r"|[^\n]{2,30}?\s(?:daily|nightly|weekly|bid|tid|qid|qd|qhs|prn|hs)\b"
+    r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d",
     re.IGNORECASE,
 )
 _OWN_CUE = re.compile(
@@ -110,6 +103,9 @@ _OWN_CUE = re.compile(
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|denies|reports|takes|noted)\b")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
+_ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|[\r\n]|\Z)")
+_REPLY = re.compile(r"(?:a|ans|answer|pt|patient)[ ]?:", re.IGNORECASE)
+_BREAKS = frozenset(NEWLINES)
 _WORD = re.compile(r"[^\s]{1,40}")
 
 
@@ -150,12 +146,14 @@ class Note:
 
     def __init__(self, text: str):
         self.text = level(text)  # every code point in its place
+        self._lines = Lines(self.text)
+        self._forms = Forms(self.text, self._lines)
+        self._sections = Sections(self.text)
+        self._heads = {s.body: s for s in self._sections.found if s.alone}
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
-        self._forms = Forms(self.text)
         self._cut_items()
-        self._sections = Sections(self.text)
 
     def sentence(self, entity: Span) -> Span:
         """Give the span of the sentence, or sentences, that hold *entity*."""
@@ -193,15 +191,14 @@ class Note:
         if heading and lead and section is None:
             known = self._sections.at(entity.start)
             lead = lead if lead.start >= known.body else None
-        pieces = [
-            (start, entity.start),
-            (entity.start, entity.end),
-            (entity.end, end),
-        ]
-        before, inside, after = (self._read(*piece) for piece in pieces)
-        leading = self._read(lead.start, lead.end) if lead else ""
-        marked = f"{MARKER} {inside.strip()} {MARKER}"
-        return _fold(f"{heading} {leading} {before}{marked}{after}")
+        leading = self._read(lead.start, lead.end).strip() if lead else ""
+        if leading and not leading.endswith(":"):
+            leading += ":"
+        before = f"{heading} {leading} {self._read(start, entity.start)}"
+        inside = self._read(entity.start, entity.end, letters=False)
+        after = self._read(entity.end, end)
+        before, inside, after = (plain(_fold(part)) for part in (before, inside, after))
+        return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
 
     def _bounds(self, entity: Span) -> tuple[int, int]:
         """Give where reading starts and ends, never within a word."""
@@ -215,8 +212,8 @@ class Note:
             end = space if space >= 0 else end
         return start, end
 
-    def _read(self, start: int, end: int) -> str:
-        return plain(read(self._forms.read(start, end)))
+    def _read(self, start: int, end: int, letters: bool = True) -> str:
+        return read(self._forms.read(start, end, letters))
 
     def _heading(self, entity: Span, section: str | None) -> str:
         """Give the kind of section, unless the sentence itself begins with it."""
@@ -233,12 +230,18 @@ class Note:
         return None if span is None or span.end > entity.start else span
 
     def _cut_items(self) -> None:
-        """Begin a sentence at every item of a form, with the lead-in of its line."""
-        for cut in self._forms.cuts:
-            place = bisect_right(self._starts, cut)
-            if self._starts[place - 1] != cut:
-                self._starts.insert(place, cut)
-                self._leads.insert(place, self._leads[place - 1])
+        """Begin a sentence at every section, and at every item of a form.
+
+        The latter keeps the lead-in of its line.
+        """
+        sections = {section.start for section in self._sections.found}
+        places = dict(zip(self._starts, self._leads))
+        lead = None
+        for start in sorted({*sections, *self._forms.cuts, *places}):
+            lead = places.get(start, None if start in sections else lead)
+            places[start] = lead
+        self._starts = sorted(places)
+        self._leads = [places[start] for start in self._starts]
 
     def _cut(self) -> None:
         lead, line_start = None, 0
@@ -249,8 +252,8 @@ class Note:
                 if self._stops(self._starts[-1], found):
                     self._add(found.end(), None)
             elif found["heading"]:
-                known = _KNOWN_SECTION.search(self.text, found.start(), found.end())
-                self._add((known or found).start(), None)
+                if not self._forms.hides(found.start()):  # "N, HTN:"
+                    self._add(found.start(), None)
             else:
                 line = Span(line_start, found.start())
                 line_start = found.end()
@@ -278,33 +281,37 @@ class Note:
         if not word:  # "? TIA": a sign before a word, or "..." on its own
             return False
         if found["stop"].startswith("?"):
-            return after.rstrip(".,;").lower() not in _ANSWERS
+            if following and set(text[found.end() : following.start()]) & _BREAKS:
+                return False  # see _breaks
+            answered = (
+                after.rstrip(".,;").lower() in _ANSWERS or after.lower() in "a.q."
+            )
+            return not (answered or is_box(text, following and following.start()))
         if not found["stop"].startswith("."):
             return True
-        if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
-            return False  # "1." or "A." of a list
-        lower = word.lower()
-        if lower in _TITLES:
+        if self._forms.hides(at):  # "1.", "A.", a line of dots
             return False
-        if len(word) == 1 and word.isupper() and after[:1].isupper():
-            before = _last_word(text, start, at - len(word) - 1)
-            named = before.lower() not in _NAMED_BY_LETTER
-            return not (named and before[:1].isupper())  # "John F. Kennedy"
-        if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
-            return not after or after[0].isupper() or after[0] in "*-•"
-        return after not in _GOES_ON
+        if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
+            return False
+        return _ends_with(text, start, at, word, after)
 
     def _breaks(self, line: Span, found: re.Match) -> bool:
         """Tell whether the line break *found* after *line* ends a sentence."""
         text, following = self.text, found.end()
-        if _is_blank(found.group()):
-            return True
-        if _LIST_ITEM.match(text, following) or _LINE_HEADING.match(text, following):
+        if _is_blank(found.group()) or line.end in self._heads:
             return True
         last = text[max(line.start, line.end - 40) : line.end].rstrip()
+        item = self._lines.markers.get(following, following)
         if last.endswith("?"):
-            answer = _WORD.match(text, following)
-            return not answer or answer.group().rstrip(".,;").lower() not in _ANSWERS
+            if is_box(text, item) or _REPLY.match(text, item):
+                return False
+            answer = (_ANSWER_LINE if item > following else _WORD).match(text, item)
+            return (
+                not answer
+                or answer.group().strip().rstrip(".,;").lower() not in _ANSWERS
+            )
+        if self._begins_item(line, following, last):
+            return True
         if not last or last[-1] in ".!:;":
             return not last or last[-1] != ";"
         if last[-1] in ",(/&" or _last_word(last, 0, len(last)) in _SOFT_ENDINGS:
@@ -313,29 +320,77 @@ class Note:
             return False  # a program wrapped it
         if not text[following : following + 1].islower():
             return True
-        if _OWN_CUE.match(text, following):
+        if _OWN_CUE.match(text, following) or _DOSE.match(text, following):
             return True
-        ahead = text[following : following + 50]
-        return any(c.isdecimal() for c in ahead) and bool(_DOSE.match(ahead))
+        return self._lines.is_list(self._lines.at(line.end))
+
+    def _begins_item(self, line: Span, following: int, last: str) -> bool:
+        """Tell whether a line begins an item of a list, or is a heading."""
+        text = self.text
+        if following in self._lines.markers:
+            # A wrapped line may begin with a number: "... for the last|2. week".
+            wrapped = line.end - line.start >= 60 and last[-1:] not in ".:;!"
+            listed = self._starts[-1] in self._lines.markers
+            return not (wrapped and text[following].isalnum() and not listed)
+        if _ITEM.match(text, following) or is_box(text, following):
+            return True
+        return bool(_LINE_HEADING.match(text, following) or _is_rule(text, line))
 
     def _lead_in(self, line: Span, found: re.Match, lead: Span | None) -> Span | None:
         """Give what leads in the line after the line break *found*, if anything."""
-        text = self.text
-        is_item = _LIST_ITEM.match(text, found.end())
+        text, following = self.text, found.end()
         ends = text[max(line.start, line.end - 2) : line.end].rstrip()
-        if ends.endswith(":") and line.end - line.start <= MAX_LEAD_CHARS:
-            begins = _LIST_ITEM.match(text, line.start)
-            return Span(begins.end() if begins else line.start, line.end)
+        headed = line.end in self._heads or ends.endswith(":")
+        if headed and line.end - line.start <= MAX_LEAD_CHARS:
+            return Span(self._lines.markers.get(line.start, line.start), line.end)
+        if _is_rule(text, line):
+            return lead
+        is_item = following in self._lines.markers or _ITEM.match(text, following)
+        is_item = is_item or is_box(text, following)
         return lead if is_item and not _is_blank(found.group()) else None
+
+
+def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
+    """Tell whether the full stop at *at*, after *word*, ends a sentence."""
+    lower = word.lower()
+    if lower in _TITLES:
+        return False
+    if len(word) == 1 and word.isupper():
+        before = _last_word(text, start, at - len(word) - 1)
+        if before.lower() in _NAMED_BY_LETTER:
+            return True
+        if after[:1].isupper():
+            return not before[:1].isupper()  # "John F. Kennedy"
+        return not after[:1].islower()  # "A. fib"
+    if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
+        if not after or after[0] in "*-•":
+            return True
+        if lower in _ATTRIBUTES and after[:2].isupper():
+            return False  # "prev. MI"
+        return after[0].isupper()
+    return after not in _GOES_ON
+
+
+def _is_rule(text: str, line: Span) -> bool:
+    """Tell whether a line is drawn, not written."""
+    drawn = _RULE.match(text, line.start, line.end)
+    return bool(drawn) and drawn.end() == line.end
 
 
 def _is_blank(breaks: str) -> bool:
     """Tell whether white space holds more than one line break."""
     if len(breaks) == 1:
         return False
-    return sum(c in _NEWLINE for c in breaks.replace("\r\n", "\n")) > 1
+    return sum(c in NEWLINES for c in breaks.replace("\r\n", "\n")) > 1
 
 
 def _fold(piece: str) -> str:
-    """Make every run of white space, line breaks included, one space."""
-    return " ".join(piece.split())
+    """Make every run of white space one space.
+
+    >>> _fold("no \\n fever ")
+    'no fever '
+    """
+    return _SPACES.sub(" ", piece)
+
+
+_SPACES = re.compile(r"\s+")

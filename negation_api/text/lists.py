@@ -1,0 +1,172 @@
+"""Lines and the list markers that they begin with.
+
+A marker (a dash, a bullet, a number, an arrow) says where an item begins and nothing
+else; a reader passes over it. A minus glued to its word is one too, unless a plus, or
+another minus, beside it makes it a sign.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import groupby, pairwise
+
+NEWLINES = "\n\r\x0b\x0c\x85\u2028\u2029"
+_NEWLINE = re.compile(rf"\r\n|[{NEWLINES}]")
+START = rf"(?:^|(?<=[{NEWLINES}]))[ \t]*+"
+
+# Bullets by what they look like: dashes, asterisks, dots, geometric shapes, dingbats,
+# arrows, what Word makes of Wingdings, and what is left of a bullet in a wrong encoding.
+# Boxes, ticks and crosses are not among them: see forms.py.
+_BULLET = """[*\u2022\u00b7\u2023\u2043\u2219\u00a7\u00bb\u25a4-\u25fa\u2605\u2606\u2660-\u2667
+    \u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794-\u27be\u2192\u21d2
+    \u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace(
+    "\n    ", ""
+)
+_MINUS = "-\u2010-\u2015\u2212"
+_MARKER = re.compile(
+    rf"""{START} (?P<marker> (?P<minus> [{_MINUS}] ) (?= [^\W\d_] ) (?! ve\b )
+    | (?P<rare> [{_MINUS}] [ \t]++ (?= \d ) | o [ \t]++ (?= [a-z] ) )
+    | (?: (?: [{_MINUS}]{{1,3}}+ (?! [>+] ) | {_BULLET}{{1,2}}+ | ~ (?=[ \t])
+          | [-=]{{0,2}}+ >{{1,3}}+ | &(?:bull|middot|[nm]dash|\#8226|\#x2022);
+          | \u00e2\u20ac\u00a2 | \u00c2\u00b7 ) [ \t]*+ (?! [\d>] | [{_MINUS}*]*+ [ \t]*+ $ )
+        | o (?: [ \t]++ (?= [A-Z(] ) | (?: \t | [ ]{{2}} ) [ \t]*+ (?= \w ) )
+        | [\u2460-\u249b\u2776-\u2793] [ \t]*+
+        | \(? \d{{1,2}} (?: \. \d{{1,2}} ){{0,3}}+ (?: [.)] | \.\) )
+          (?: [ \t]++ (?= [^\d\s] ) | (?= [^\W\d_]{{2}} ) )
+        | \d{{1,2}} [ ]?[:/-] [ \t]++ (?= [^\W\d_] )
+        | \d{{1,2}} (?: \. \d{{1,2}} ){{1,3}}+ [ \t]++ (?= [A-Z][A-Za-z]{{2}} )
+        | \[ \d{{1,2}} \] [ \t]*+ | \# \d{{1,2}} [.:)]? [ \t]++
+        | \#{{1,6}} [ \t]*+ (?= [^\W\d] )
+        | \(? (?: [a-z] | [ivx]{{2,4}} ) [.)] [ \t]++ (?= \w | [\[(] )
+        | \( (?: [A-Z] | [IVX]{{2,4}} ) \) [ \t]++
+        | (?: [A-Z] | [IVX]{{2,4}} ) [.)] [ \t]++ (?= [A-Z\[(] ) ){{1,2}}+ )""",
+    re.VERBOSE | re.MULTILINE,
+)
+# Signs within a line: glued to a word, at its start or after a blank or a comma.
+_PLUS = re.compile(r"[ \t]*(?:\(\+\)|\+ ?[^\W\d])|[^:\n]*[,;/ ] ?\+ ?[^\W\d]")
+_MORE = re.compile(rf"[^:\n]+[,;/ ] ?[{_MINUS}+][^\W\d_]")
+
+
+_SHORT_CHARS = 45  # no program wraps so early
+
+
+class Lines:
+    """The lines of a text, by number, and their markers.
+
+    :ivar markers: ``(start, end)`` of each marker, blanks after it included.
+    """
+
+    def __init__(self, text: str):
+        self._text = text
+        found = list(_NEWLINE.finditer(text))
+        self._ends = [newline.start() for newline in found] + [len(text)]
+        self._starts = [0] + [newline.end() for newline in found]
+        self.markers = dict(self._markers())
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def at(self, offset: int) -> int:
+        """Give the number of the line that holds *offset*."""
+        return min(bisect_left(self._ends, offset), len(self._ends) - 1)
+
+    def span(self, line: int) -> tuple[int, int]:
+        """Give where a line starts and ends, without its break."""
+        return self._starts[line], self._ends[line]
+
+    def group(self, found: Iterable[re.Match]) -> Iterator[tuple[int, list[re.Match]]]:
+        """Give each line's matches."""
+        return (
+            (line, list(matches))
+            for line, matches in groupby(found, lambda match: self.at(match.start()))
+        )
+
+    def paragraph(self, line: int) -> int:
+        """Give the number of the last blank line above *line*: what it hangs with."""
+        return bisect_left(self._blank_lines, line)
+
+    @cached_property
+    def _blank_lines(self) -> list[int]:
+        return [line for line in range(len(self)) if self.is_blank(line)]
+
+    def is_blank(self, line: int) -> bool:
+        start, end = self.span(line)
+        return start == end or self._text[start:end].isspace()
+
+    def is_list(self, line: int) -> bool:
+        """Tell whether a line's paragraph is a list: short lines that nothing ends."""
+        return self.paragraph(line) in self._lists
+
+    @cached_property
+    def _lists(self) -> set[int]:
+        edges = [-1, *self._blank_lines, len(self)]
+        return {
+            first
+            for first, (above, below) in enumerate(pairwise(edges))
+            if below - above > 3 and all(map(self._is_short, range(above + 1, below)))
+        }
+
+    def _is_short(self, line: int) -> bool:
+        start, end = self.span(line)
+        return end - start < _SHORT_CHARS and self._text[end - 1] not in ".,;!"
+
+    def content(self, line: int) -> int:
+        """Give where the words of a line begin, after its marker."""
+        start, end = self.span(line)
+        while start < end and self._text[start] in " \t":
+            start += 1
+        return self.markers.get(start, start)
+
+    def _markers(self) -> Iterator[tuple[int, int]]:
+        minuses, rare = [], {}
+        for found in _MARKER.finditer(self._text):
+            if found["minus"]:
+                minuses.append(found)
+            elif found["rare"]:
+                rare[self.at(found.end())] = found
+            else:
+                dashed = found["marker"][0] in "-\u2013\u2014\u2212"
+                if not (dashed and self._beside_plus(self.at(found.end()))):
+                    yield found.span("marker")
+        # "- 5 mmol", "o positive": an item only beside another.
+        for line, found in rare.items():
+            if self._beside(found["rare"][0], line):
+                yield found.span("marker")
+        signed = self._signed({self.at(found.end()) for found in minuses})
+        for found in minuses:
+            if self.at(found.end()) not in signed:
+                yield found.span("marker")
+
+    def _beside(self, marker: str, line: int) -> bool:
+        """Tell whether the line above or below begins with *marker* and a blank."""
+        near = (self.span(n) for n in (line - 1, line + 1) if 0 <= n < len(self))
+        lines = (self._text[start:end].lstrip(" \t")[:2] for start, end in near)
+        return any(line[:1] == marker and line[1:].isspace() for line in lines)
+
+    def _beside_plus(self, line: int) -> bool:
+        """Tell whether the line, or one beside it, has a plus before a word."""
+        beside = range(max(0, line - 1), min(line + 2, len(self)))
+        return "+" in self._text and any(
+            _PLUS.match(self._text, *self.span(near)) for near in beside
+        )
+
+    def _signed(self, minuses: set[int]) -> set[int]:
+        """Give the lines whose first minus is a sign.
+
+        It is where the line holds another sign, and in every line of a run of lines
+        that begin with a sign, of which one is a plus.
+        """
+        signed = {n for n in minuses if _MORE.match(self._text, *self.span(n))}
+        if "+" not in self._text:
+            return signed
+        for step in (1, -1):
+            near = False
+            for line in range(len(self))[::step]:
+                if _PLUS.match(self._text, *self.span(line)):
+                    near = True
+                elif near and line in minuses:
+                    signed.add(line)
+                else:
+                    near = False
+        return signed
