@@ -111,8 +111,11 @@ def summary(err: str) -> dict:
     return json.loads(err.splitlines()[-1])
 
 
-def same_score(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-4
+def near(a, b) -> bool:
+    """Tell whether JSON is the same, numbers with a fraction to 1e-4."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(near(a[key], b[key]) for key in a)
+    return abs(a - b) < 1e-4 if isinstance(a, float) else a == b
 
 
 # --- same answers -------------------------------------------------------------
@@ -130,10 +133,8 @@ def test_answers_are_those_of_the_service(run, notes, client, tmp_path):
         for ours, theirs in zip(answers[at:], reply.json["documents"]):
             for a, b in zip(ours["predictions"], theirs["predictions"], strict=True):
                 num_entities += 1
-                assert {**a, "score": 0, "scores": 0} == {**b, "score": 0, "scores": 0}
-                assert all(
-                    same_score(b["scores"][k], s) for k, s in a["scores"].items()
-                )
+                assert near(a, b)
+                assert {"experiencer", "temporality", "holds"} < set(a)
     assert num_entities > 3_000
 
 
@@ -320,11 +321,12 @@ def flat(path: Path) -> list[tuple]:
             rows = list(csv.DictReader(file))
     else:
         rows = load(path)
-    names = ("id", "entity_id", "start", "end", "label", "score", "ABSENT")
+    scores = "score ABSENT experiencer_score FAMILY temporality_score CURRENT".split()
+    names = "id entity_id start end label experiencer temporality holds".split()
     return [
-        tuple(
-            round(float(row[n]), 4) if n in ("score", "ABSENT") else str(row[n])
-            for n in names
+        (
+            *(str(row[n]).lower() for n in names),
+            *(round(float(row[n]), 4) for n in scores),
         )
         for row in rows
     ]
@@ -410,7 +412,23 @@ def test_notes_of_parquet_hold_typed_predictions(run, few_notes, tmp_path):
     assert table.num_rows == FEW < ROW_GROUP_ROWS
     assert parquet.read_metadata(tmp_path / "out.parquet").num_row_groups == 1
     assert model["name"] == "toy"
-    assert first["score"] == max(first["scores"].values())
+    for answer in (first, first["experiencer"], first["temporality"]):
+        assert answer["score"] == max(answer["scores"].values())
+    assert isinstance(first["holds"], bool)
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+def test_axes_that_are_switched_off_are_empty_columns(environ, to, tmp_path):
+    body = {"text": "Denies pain.", "entities": [{"start": 7, "end": 11}]}
+    path, out = write_jsonl(tmp_path / "in.jsonl", [body]), tmp_path / f"out.{to}"
+    env = environ | {"AXES": "off"}
+    command = Command(("predict", path, "-o", out, "--flat"), env=env)
+    assert command.finish()[0] == 0
+    (row,) = load_any(out)
+    assert row["label"] in ("PRESENT", "ABSENT", "POSSIBLE")
+    assert not any(
+        row.get(name) for name in ("experiencer", "FAMILY", "CURRENT", "holds")
+    )
 
 
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])

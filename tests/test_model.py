@@ -265,7 +265,7 @@ def test_token_ids_equal_the_reference(model, reference):
     ours = load(model)
     marked = sentences(400, seed=2)
 
-    given = [ours.encode(sentence) for sentence in marked]
+    given = [list(ours.encode(sentence)) for sentence in marked]
 
     assert given == [reference.tokenizer(sentence).input_ids for sentence in marked]
 

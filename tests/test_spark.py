@@ -11,6 +11,7 @@ import pytest
 
 from cluster import QUICK, Cluster, submit
 from forked import Command
+from negation_api.contract.labels import AXES
 from negation_api.settings import Settings
 from notes import make_notes, write_jsonl
 
@@ -94,9 +95,11 @@ def check(rows: list[dict], expected: dict[str, dict]) -> None:
         given = row["predictions"] or []
         assert len(given) == len(wanted.get("predictions", []))
         for one, other in zip(given, wanted.get("predictions", [])):
-            assert one["label"] == other["label"]
             assert (one["start"], one["end"]) == (other["start"], other["end"])
-            assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
+            assert one["holds"] is other["holds"]
+            for a, b in ((one, other), *((one[x], other[x]) for x in AXES)):
+                assert a["label"] == b["label"]
+                assert a["scores"] == pytest.approx(b["scores"], abs=1e-4)
 
 
 def paths(source: Path, output: Path, model, *others) -> tuple:
