@@ -70,7 +70,9 @@ _YES_NO_END = re.compile(rf"(?<!\w)(?:{_SHORT})[ \t]*\Z", re.I | re.X)
 
 # An answer and what stands between it and its question.
 _ANSWERED = re.compile(
-    rf"""(?: (?P<colon> [:=?] ) [ \t]*+ | (?P<gap> (?<![ \t|\]){_EMPTY}{_TICKS}{_FULL}{_X_BOXES}])
+    rf"""(?= [:=?|,;._\u2026 \t] )
+    (?: (?P<colon> [:=?] ) [ \t]*+
+      | (?P<gap> (?<![ \t|\]){_EMPTY}{_TICKS}{_FULL}{_X_BOXES}])
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
           | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
@@ -84,9 +86,9 @@ _CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
 _DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
 # Answers before what is answered: "Yes: fever  No: cough".
 _LED = re.compile(
-    r"(?:^|(?<=[\s,;.]))(?:pos(?:itive)?s?|neg(?:ative)?s?|yes|no|denies|endorses|reports"
-    r"|present|absent)[ ]?:(?=[ \t])",
-    re.IGNORECASE | re.MULTILINE,
+    r"(?=[pnydera])(?<![^\s,;.])(?:pos(?:itive)?s?|neg(?:ative)?s?|yes|no|denies"
+    r"|endorses|reports|present|absent)[ ]?:(?=[ \t])",
+    re.IGNORECASE,
 )
 _ASKED = re.compile(r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?[:.)](?=\s)[ \t]*+", re.M)
 _REPLY = re.compile(

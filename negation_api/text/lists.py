@@ -11,25 +11,20 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import groupby, pairwise
 
-NEWLINES = "\n\r\x0b\x0c\x85\u2028\u2029"
-_NEWLINE = re.compile(rf"\r\n|[{NEWLINES}]")
-START = rf"(?:^|(?<=[{NEWLINES}]))[ \t]*+"
-
 # Bullets by what they look like: dashes, asterisks, dots, geometric shapes, dingbats,
-# arrows, what Word makes of Wingdings, and what is left of a bullet in a wrong encoding.
+# arrows, what Word makes of Wingdings, what is left of a bullet in a wrong encoding.
 # Boxes, ticks and crosses are not among them: see forms.py.
-_BULLET = """[*\u2022\u00b7\u2023\u2043\u2219\u00a7\u00bb\u25a4-\u25fa\u2605\u2606\u2660-\u2667
-    \u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794-\u27be\u2192\u21d2
-    \u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace(
-    "\n    ", ""
-)
+_BULLET = """[*\u2022\u00b7\u2023\u2043\u2219\u00a7\u00bb\u25a4-\u25fa
+    \u2605\u2606\u2660-\u2667\u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794-\u27be\u2192\u21d2
+    \u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace("\n    ", "")
 _MINUS = "-\u2010-\u2015\u2212"
 _MARKER = re.compile(
-    rf"""{START} (?P<marker> (?P<minus> [{_MINUS}] ) (?= [^\W\d_] ) (?! ve\b )
+    rf"""^ [ \t]*+ (?P<marker> (?P<minus> [{_MINUS}] ) (?= [^\W\d_] ) (?! ve\b )
     | (?P<rare> [{_MINUS}] [ \t]++ (?= \d ) | o [ \t]++ (?= [a-z] ) )
     | (?: (?: [{_MINUS}]{{1,3}}+ (?! [>+] ) | {_BULLET}{{1,2}}+ | ~ (?=[ \t])
           | [-=]{{0,2}}+ >{{1,3}}+ | &(?:bull|middot|[nm]dash|\#8226|\#x2022);
-          | \u00e2\u20ac\u00a2 | \u00c2\u00b7 ) [ \t]*+ (?! [\d>] | [{_MINUS}*]*+ [ \t]*+ $ )
+          | \u00e2\u20ac\u00a2 | \u00c2\u00b7 )
+          [ \t]*+ (?! [\d>] | ve\b | [{_MINUS}*]*+ [ \t]*+ $ )
         | o (?: [ \t]++ (?= [A-Z(] ) | (?: \t | [ ]{{2}} ) [ \t]*+ (?= \w ) )
         | [\u2460-\u249b\u2776-\u2793] [ \t]*+
         | \(? \d{{1,2}} (?: \. \d{{1,2}} ){{0,3}}+ (?: [.)] | \.\) )
@@ -59,9 +54,10 @@ class Lines:
 
     def __init__(self, text: str):
         self._text = text
-        found = list(_NEWLINE.finditer(text))
+        found = list(re.finditer("\n", text))
         self._ends = [newline.start() for newline in found] + [len(text)]
         self._starts = [0] + [newline.end() for newline in found]
+        self._plus = "+" in text
         self.markers = dict(self._markers())
 
     def __len__(self) -> int:
@@ -147,7 +143,7 @@ class Lines:
     def _beside_plus(self, line: int) -> bool:
         """Tell whether the line, or one beside it, has a plus before a word."""
         beside = range(max(0, line - 1), min(line + 2, len(self)))
-        return "+" in self._text and any(
+        return self._plus and any(
             _PLUS.match(self._text, *self.span(near)) for near in beside
         )
 
@@ -158,7 +154,7 @@ class Lines:
         that begin with a sign, of which one is a plus.
         """
         signed = {n for n in minuses if _MORE.match(self._text, *self.span(n))}
-        if "+" not in self._text:
+        if not self._plus:
             return signed
         for step in (1, -1):
             near = False

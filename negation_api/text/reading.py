@@ -11,23 +11,31 @@ from functools import lru_cache
 
 # Soft hyphens, zero-width characters, byte order marks, control characters.
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
+    "\ufe00-\ufe0f\ufeff]"
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+# Tags of a page; some begin or end a line.
 _TAG = re.compile(
-    r"</?(?:b|i|u|p|br|li|ul|ol|td|tr|th|div|span|em|strong|h[1-6])\b[^<>]{0,80}>", re.I
+    r"</?(?:(?P<line>p|br|li|ul|ol|tr|div|h[1-6])|b|i|u|td|th|span|em|strong)\b"
+    r"[^<>\n]{0,80}>",
+    re.IGNORECASE,
 )
-# What begins and ends a line on a web page, and a cell.
-_LINE_TAG = re.compile(r"</?(?:p|br|li|ul|ol|tr|div|h[1-6])\b[^<>\n]{0,80}>", re.I)
 _QUOTES = str.maketrans(
-    "\u2018\u2019\u201a\u201b\u2032\u00b4`\u201c\u201d\u201e\u2033\u00ab\u00bb\u2010\u2011",
+    "\u2018\u2019\u201a\u201b\u2032\u00b4`\u201c\u201d\u201e\u2033\u00ab\u00bb"
+    "\u2010\u2011",
     "'''''''\"\"\"\"\"\"--",
 )
 
 # Signs that are words. A sign stands alone, or before the word that it is about.
 _SIGNS = (
     (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205]\s*(?=[A-Za-z(]|\Z)"), "no "),
-    (re.compile(r"(?:\A|(?<=[,;.(] ))\s*0\s+(?=[a-z]{4}|\Z)"), "no "),
+    (
+        re.compile(
+            r"(?:\A|(?<=[,;.(] ))0\s+(?=(?!days|week|month|year|hour)[a-z]{4}|\Z)"
+        ),
+        "no ",
+    ),
     (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
     (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
     (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
@@ -35,12 +43,12 @@ _SIGNS = (
     (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
 )
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
-_BREAKS = "\x85\u2028\u2029"
-_SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n\\r]|&|<|[+-]\\)?ve|[a-zA-Z]0")
+_BREAKS = "\r\v\f\x85\u2028\u2029"
+_SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[a-zA-Z]0")
 
 
 def level(text: str) -> str:
-    """Give *text* with blanks, quotes and full-width letters of one kind, as long.
+    """Give *text* with breaks, blanks, quotes and full-width letters of one kind.
 
     Every code point keeps its place, so that what is found in it is found in *text*.
 
@@ -49,22 +57,29 @@ def level(text: str) -> str:
     """
     if not _SPECIAL.search(text):
         return text
+    text = text.replace("\r\n", " \n")
     if "<" in text:
-        text = _LINE_TAG.sub(lambda found: "\n".ljust(len(found.group())), text)
+        text = _TAG.sub(_levelled_tag, text)
     text = _BLANK.sub(lambda found: " " * len(found.group()), text)
     return "".join(map(_levelled, text)).translate(_QUOTES)
 
 
 @lru_cache(maxsize=4096)
 def _levelled(character: str) -> str:
-    if character < "\x7f" or character in _BREAKS:
-        return " " if character < " " and character not in "\t\n\r\v\f" else character
+    if character in _BREAKS:
+        return "\n"
+    if character < "\x7f":
+        return " " if character < " " and character not in "\t\n" else character
     if character.isspace() or unicodedata.category(character) == "Cc":
         return " "
     if unicodedata.category(character) == "No":  # a number in a circle is a marker
         return character
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 else character
+
+
+def _levelled_tag(tag: re.Match) -> str:
+    return ("\n" if tag["line"] else " ").ljust(len(tag.group()))
 
 
 def read(piece: str) -> str:
@@ -77,8 +92,6 @@ def read(piece: str) -> str:
         return piece
     if "&" in piece:
         piece = _ENTITY.sub(lambda found: html.unescape(found.group()), piece)
-    if "<" in piece:
-        piece = _TAG.sub(" ", piece)
     piece = _UNSEEN.sub("", piece).translate(_QUOTES)
     for sign, word in _SIGNS:
         piece = sign.sub(word, piece)

@@ -11,8 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from negation_api.text.lists import NEWLINES, START
-
 # Kind of section: what the model reads, then its names; "" means nothing is read.
 _NAMES = {
     "Family history": """
@@ -118,9 +116,9 @@ _PARTS = frozenset(
     cardiac pulmonary pulm gi gu renal endocrine medical surgical allergies""".split()
 )
 _RELATIVES = re.compile(
-    r"\b(?:mother|father|mom|dad|parents?|(?:half-?)?(?:brother|sister)s?|siblings?|sons?"
-    r"|daughters?|child|children|[mp]aternal|grand\w+|[mp]g[mf]|aunts?|uncles?|cousins?"
-    r"|spouse|husband|wife|relatives?|twin|neph?ew|niece)\b",
+    r"\b(?:mother|father|mom|dad|parents?|(?:half-?)?(?:brother|sister)s?|siblings?"
+    r"|sons?|daughters?|child|children|[mp]aternal|grand\w+|[mp]g[mf]|aunts?|uncles?"
+    r"|cousins?|spouse|husband|wife|relatives?|twin|neph?ew|niece)\b",
     re.IGNORECASE,
 )
 
@@ -153,17 +151,18 @@ _LAST_WORDS = frozenset(name.split()[-1] for name in _KIND)
 
 # A line's start that may be a heading: up to a colon, a dash or a tab, or a line alone.
 _LINE = re.compile(
-    rf"""{START} (?P<name> (?P<sign> [{_SIGNS}]{{0,6}}+ ) {_NUMBER}?+ [*_ ]{{0,3}}+
+    rf"""^ [ \t]*+ (?P<name> (?P<sign> [{_SIGNS}]{{0,6}}+ ) {_NUMBER}?+ [*_ ]{{0,3}}+
       (?P<word> [A-Za-z][A-Za-z/&0-9.]*+ ) [A-Za-z/&()'. ]{{0,{_MAX_CHARS}}}+ )
-    (?: [*_\]>]{{0,3}}+ [ ]? (?P<colon> :{{1,2}}+ ) [*_]{{0,3}}+ | [*_\]>]{{0,3}}+ (?=\t)
+    (?: [*_\]>]{{0,3}}+ [ ]? (?P<colon> :{{1,2}}+ ) [*_]{{0,3}}+
+      | [*_\]>]{{0,3}}+ (?=\t)
       | (?<=[ ]) [\u2013\u2014-] (?=\s) | [*_\]>]{{1,3}}+ [ ] [\u2013\u2014-] (?=\s)
       | (?P<alone> [*_#=\]>|]{{0,5}}+ [ \t]*+ $ ) )""",
     re.MULTILINE | re.VERBOSE,
 )
 _COLON = re.compile(r":(?=[\s*])")
-_DELIMITER = re.compile(rf"[.;>*{NEWLINES}]")
-_GAP = re.compile(r"(?:\r\n?|\n)[ \t]*[\r\n]")
-_REST = re.compile(r"[ \t*_]*(?=[\r\n]|\Z)")
+_DELIMITER = re.compile(r"[.;>*\n]")
+_GAP = re.compile(r"\n[ \t]*\n")
+_REST = re.compile(r"[ \t*_]*(?=\n|\Z)")
 
 
 @dataclass(frozen=True)
@@ -248,7 +247,7 @@ def _ends(text: str, match: re.Match) -> bool:
     name, start = match["name"], match.start()
     if _RELATIVES.search(name) or _fold(name) in _PARTS or len(name.split()) > 5:
         return False
-    gap = not text[max(0, start - 2) : start].strip("\r\n")
+    gap = text[max(0, start - 4) : start].replace(" ", "").endswith("\n\n")
     return len(name) > 3 and (name.isupper() or gap and name[:1].isupper())
 
 
@@ -256,6 +255,8 @@ def _whole(text: str, found: list[Section]) -> Iterator[Section]:
     """Leave out what heads but a part of the section before it."""
     parent, seen = None, 0
     for section in found:
+        if section.start < seen:  # a line's heading, found within it again
+            continue
         if parent and _fold(section.name) in _PARTS:
             if not _GAP.search(text, seen, section.start):
                 seen = section.body

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from negation_api.text.forms import Forms, is_box
-from negation_api.text.lists import NEWLINES, Lines
+from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.reading import level, read
 from negation_api.text.sections import Section, Sections, kind_of
@@ -67,16 +67,16 @@ _SOFT_ENDINGS = frozenset(
 # possessive ("}+") where nothing can be given back, so that no text costs more than
 # its length.
 _CANDIDATE = re.compile(
-    rf"""
-      (?P<hidden> \*\*[A-Z-]{{1,20}}+\[[^\]{NEWLINES}]{{0,80}}+\]
-                | \[\*\*[^\]{NEWLINES}]{{2,82}}+(?<=\*\*)\] )
-    | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{{0,3}} ) (?=\s)
-    | (?P<newline> [{NEWLINES}] ) \s*
-    | (?P<heading> (?:\A|(?<=[\s.;])) [A-Z][A-Z/&,()\ -]{{2,40}}+ : )
+    r"""
+      (?P<hidden> \*\*[A-Z-]{1,20}+\[[^\]\n]{0,80}+\]
+                | \[\*\*[^\]\n]{2,82}+(?<=\*\*)\] )
+    | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{0,3} ) (?=\s)
+    | (?P<newline> \n ) \s*
+    | (?P<heading> (?:\A|(?<=[\s.;])) [A-Z][A-Z/&,()\ -]{2,40}+ : )
     """,
     re.VERBOSE,
 )
-_END = re.compile(rf"[.!?](?=[\"'”’)\]]{{0,3}}\s)|[{NEWLINES}:]")
+_END = re.compile(r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:]")
 # What begins an item beside list markers: a sign, a cell.
 _ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
 _RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
@@ -88,24 +88,23 @@ _ATTRIBUTES = frozenset(
 # A line that begins with a small letter and yet goes on with nothing: it has a dose,
 # or a verb or a cue of its own.
 _DOSE = re.compile(
-    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
+    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?"
+    r"(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
     r"|[^\n]{2,30}?\s(?:daily|nightly|weekly|bid|tid|qid|qd|qhs|prn|hs)\b"
     r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d",
     re.IGNORECASE,
 )
 _OWN_CUE = re.compile(
-    r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes|taking"
-    r"|started|admits|complains|hx|h/o|history|status\ post|positive|negative|possible|neg"
-    r"|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return|follow|mother"
-    r"|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
-    re.IGNORECASE | re.VERBOSE,
+    r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes"
+    r"|taking|started|admits|complains|hx|h/o|history|status\ post|positive|negative"
+    r"|possible|neg|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return"
+    r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
+    re.IGNORECASE,
 )
-_VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|denies|reports|takes|noted)\b")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
-_ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|[\r\n]|\Z)")
+_ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(r"(?:a|ans|answer|pt|patient)[ ]?:", re.IGNORECASE)
-_BREAKS = frozenset(NEWLINES)
 _WORD = re.compile(r"[^\s]{1,40}")
 
 
@@ -185,7 +184,7 @@ class Note:
         >>> Note("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
         'Family history: [entity] lupus [entity]'
         """
-        start, end = self._bounds(entity)
+        start, end = _bounds(self.text, self.sentence(entity), entity)
         lead = self._lead(entity)
         heading = self._heading(entity, section) if headed else ""
         if heading and lead and section is None:
@@ -199,18 +198,6 @@ class Note:
         after = self._read(entity.end, end)
         before, inside, after = (plain(_fold(part)) for part in (before, inside, after))
         return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
-
-    def _bounds(self, entity: Span) -> tuple[int, int]:
-        """Give where reading starts and ends, never within a word."""
-        text, sentence = self.text, self.sentence(entity)
-        start = max(sentence.start, entity.start - MAX_SIDE_CHARS)
-        end = min(sentence.end, entity.end + MAX_SIDE_CHARS)
-        if start > sentence.start:
-            start = max(start, text.find(" ", start, entity.start))
-        if end < sentence.end:
-            space = text.rfind(" ", entity.end, end)
-            end = space if space >= 0 else end
-        return start, end
 
     def _read(self, start: int, end: int, letters: bool = True) -> str:
         return read(self._forms.read(start, end, letters))
@@ -281,7 +268,7 @@ class Note:
         if not word:  # "? TIA": a sign before a word, or "..." on its own
             return False
         if found["stop"].startswith("?"):
-            if following and set(text[found.end() : following.start()]) & _BREAKS:
+            if following and "\n" in text[found.end() : following.start()]:
                 return False  # see _breaks
             answered = (
                 after.rstrip(".,;").lower() in _ANSWERS or after.lower() in "a.q."
@@ -314,7 +301,10 @@ class Note:
             return True
         if not last or last[-1] in ".!:;":
             return not last or last[-1] != ";"
-        if last[-1] in ",(/&" or _last_word(last, 0, len(last)) in _SOFT_ENDINGS:
+        word = _last_word(last, 0, len(last))
+        if len(word) > 3:  # "No" may be an answer
+            word = word.lower()
+        if last[-1] in ",(/&" or word in _SOFT_ENDINGS:
             return False
         if line.end - line.start >= 60:
             return False  # a program wrapped it
@@ -350,6 +340,18 @@ class Note:
         return lead if is_item and not _is_blank(found.group()) else None
 
 
+def _bounds(text: str, sentence: Span, entity: Span) -> tuple[int, int]:
+    """Give where reading starts and ends, never within a word."""
+    start = max(sentence.start, entity.start - MAX_SIDE_CHARS)
+    end = min(sentence.end, entity.end + MAX_SIDE_CHARS)
+    if start > sentence.start:
+        start = max(start, text.find(" ", start, entity.start))
+    if end < sentence.end:
+        space = text.rfind(" ", entity.end, end)
+        end = space if space >= 0 else end
+    return start, end
+
+
 def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
     """Tell whether the full stop at *at*, after *word*, ends a sentence."""
     lower = word.lower()
@@ -379,9 +381,7 @@ def _is_rule(text: str, line: Span) -> bool:
 
 def _is_blank(breaks: str) -> bool:
     """Tell whether white space holds more than one line break."""
-    if len(breaks) == 1:
-        return False
-    return sum(c in NEWLINES for c in breaks.replace("\r\n", "\n")) > 1
+    return breaks.count("\n") > 1
 
 
 def _fold(piece: str) -> str:

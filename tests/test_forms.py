@@ -1,0 +1,173 @@
+"""List markers, boxes, answers and tables are read as people read them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reads import reads
+
+# Between bars; a line break is a bar too.
+MARKERS = """
+- |-|– |— |--|--> |-> |=> |> |* |*|** |• |•|·|▪ |◦ |‣ |➢ |► |→ |❖ |◆ |★ |o  |~ |\uf0b7 
+&bull;|1. |1) |(1) |1.) |[1] |#1 |# |1.1. |1: |1 - |12. |1.|a. |b) |(c) |i. |iv) |(II) |①
+""".strip("\n").replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_marker_at_a_line_s_start_is_not_read(marker):
+    listed = f"PMH:\n{marker}<Hypertension>\n{marker}Gout"
+    assert reads(listed) == "Past medical history: <Hypertension>"
+
+
+FORMS = {
+    # Signs keep their meaning.
+    "-<fever>, +cough": "-<fever>, +cough",
+    "-<fever>\n-chills\n+cough\n-rash": "-<fever>",
+    "-fever\n-chills\n+<cough>\n-rash": "+<cough>",
+    "<Fever> (-)": "<Fever> (-)",
+    "(+/-) <pain>": "(+/-) <pain>",
+    "-ve <troponin>": "negative <troponin>",
+    # Boxes, before and after what they are about.
+    "[ ] <Fever> [x] Cough": "(-) <Fever>",
+    "[ ] Fever [x] <Cough>": "<Cough>",
+    "( ) <fever> (x) cough": "(-) <fever>",
+    "[_] <fever>\n[ X ] cough": "(-) <fever>",
+    "1. [x] fever\n2. [ ] <cough>": "(-) <cough>",
+    "- [ ] <fever>\n- [x] cough": "(-) <fever>",
+    "<Fever> [ ]  Cough [x]": "<Fever> (-)",
+    "Symptoms: fever [ ], <cough> [x]": "<cough>",
+    "Fever: [x]  <Cough>: [ ]": "<Cough>: no",
+    "☐ fever ☑ cough ☒ <rash>": "(-) <rash>",
+    "☐ fever ☒ <cough>": "<cough>",
+    "✓ fever ✗ <cough>": "(-) <cough>",
+    "□ <fever> ■ cough": "(-) <fever>",
+    "□ <fever> □ cough": "(?) <fever>",
+    "◉ fever ○ <cough>": "(-) <cough>",
+    "(Y) fever (N) <cough>": "(-) <cough>",
+    # Boxes of a Yes and a No.
+    "<Diabetes>: [ ] Yes [x] No  HTN: [x] Yes [ ] No": "<Diabetes>: No",
+    "<Diabetes>: Yes [ ] No [x]": "<Diabetes>: No",
+    "<Diabetes>: ☐ Yes ☒ No": "<Diabetes>: No",
+    "☑ Yes ☐ No  Diabetes\n☐ Yes ☑ No  <Gout>": "No <Gout>",
+    "<Fever>? [ ] Yes [x] No": "<Fever>? No",
+    # Rows of answers.
+    "Diabetes: N  <Stroke>: Y  Gout: N": "<Stroke>: yes",
+    "<Diabetes>: N, HTN: Y": "<Diabetes>: no,",
+    "<Diabetes>:N HTN:Y": "<Diabetes>: no",
+    "<Diabetes>=N HTN=Y": "<Diabetes>: no",
+    "Diabetes - N, <HTN> - Y": "<HTN>: yes",
+    "<Diabetes> N  HTN Y": "<Diabetes>: no",
+    "Diabetes\tN\t<HTN>\tY": "<HTN>: yes",
+    "Diabetes......N\n<HTN>......Y": "<HTN>: yes",
+    "Diabetes | No\n<HTN> | Yes": "<HTN>: Yes",
+    "|---|---|\n| <Diabetes> | N |": "<Diabetes>: no",
+    "Diabetes,N\n<HTN>,Y": "<HTN>: yes",
+    "fever: -\n<cough>: +": "<cough>: positive",
+    "Fever: declined to answer  <Cough>: not assessed": "<Cough>: unknown",
+    "HIV: non-reactive  <HCV>: reactive": "<HCV>: positive",
+    "Orthopnea: yes, 2 pillows, <Edema>: no": "<Edema>: no",
+    "No: fever, cough  Yes: <rash>": "Yes: <rash>",
+    # Questions and answers.
+    "<Fever>? No. Cough? Yes, for a week.": "<Fever>? No.",
+    "Fever? No. <Cough>? Yes, for a week.": "<Cough>? Yes, for a week.",
+    "<Fever>?\nNo\nCough?\nYes": "<Fever>? No",
+    "<Fever>?\n- No\nCough?\n- Yes": "<Fever>? No",
+    "Q: <Fever>? A: No Q: Cough? A: Yes": "<Fever>? No",
+    "Q. Fever? A. No. Q. <Cough>? A. Yes.": "<Cough>? Yes.",
+    "Dr: <fever>?\nPatient: No.\nDr: cough?": "Dr: <fever>? No.",
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_form_is_read_item_by_item(text):
+    assert reads(text) == FORMS[text]
+
+
+PROSE = """
+Took 1.5 mg of <aspirin>.|Has A. fib and <gout>.|see Fig. (x) for <fever>
+T: 37 P: 80 R: 18 <fever>|[**Name (NI) 123**] has <fever>|At 10:30: no <fever>
+- 5 mmol <potassium>|see http://a.b/c?x=no <fever>|mail a@b.com: <fever>
+Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>
+Denies fever - chills - <cough>|ratio 3 : 1 - no <fever>|Mg++ low; <tetany>
+He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
+""".strip().replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_is_read_as_it_is(text):
+    assert reads(text) == text
+
+
+# --- generated ----------------------------------------------------------------
+
+ITEMS = "Fever Cough Rash Gout Asthma Stroke Nausea Edema".split()
+ANSWERS = {
+    "Y": "yes",
+    "N": "no",
+    "pos": "positive",
+    "neg": "negative",
+    "n/a": "unknown",
+}
+ROWS = [
+    ("{}: {}", "  "),
+    ("{}: {}", "\n"),
+    ("{}\t{}", "\t"),
+    ("{}: {}", ", "),
+    ("{}={}", " "),
+]
+
+
+def marked(items, chosen):
+    return [f"<{item}>" if item == chosen else item for item in items]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=6, unique=True),
+    st.data(),
+    st.sampled_from(ROWS),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_item_of_a_row_is_read_with_its_own_answer(items, data, row):
+    form, between = row
+    answers = [data.draw(st.sampled_from(sorted(ANSWERS))) for _ in items]
+    for item, answer in zip(items, answers):
+        pairs = zip(marked(items, item), answers)
+        text = between.join(form.format(*pair) for pair in pairs)
+        assert reads(text).rstrip(",") == f"<{item}>: {ANSWERS[answer]}"
+
+
+BOXES = [("[x]", "[ ]"), ("(X)", "( )"), ("☑", "☐"), ("☒", "☐"), ("✓", "✗"), ("■", "□")]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=6, unique=True),
+    st.data(),
+    st.sampled_from(BOXES),
+    st.sampled_from((" ", "  ", "\n")),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_item_of_boxes_is_read_with_its_own_box(
+    items, data, boxes, between, after
+):
+    ticks = [True] + [data.draw(st.booleans()) for _ in items[1:]]
+    for item, ticked in zip(items, ticks):
+        pairs = [
+            (name, boxes[not tick]) for name, tick in zip(marked(items, item), ticks)
+        ]
+        text = between.join(" ".join(p if after else p[::-1]) for p in pairs)
+        unticked = f"<{item}> (-)" if after else f"(-) <{item}>"
+        assert reads(text) == (f"<{item}>" if ticked else unticked)
+
+
+LINES = st.lists(
+    st.sampled_from(["No fever", "Has gout", "Denies cough", "Mild edema today"]),
+    max_size=4,
+)
+
+
+@given(LINES, LINES, st.sampled_from(MARKERS))
+@settings(max_examples=60, deadline=None)
+def test_markers_on_plain_lines_change_nothing(above, below, marker):
+    lines = [*above, "No acute <stroke>", *below]
+    assert reads("\n".join(marker + line for line in lines)) == reads("\n".join(lines))

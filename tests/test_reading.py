@@ -1,0 +1,128 @@
+"""Where sentences end, and what editors and pages do to a text, changes nothing."""
+
+import html
+import re
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from negation_api.text.markers import plain
+from negation_api.text.sentences import Note
+from negation_api.text.spans import Span
+from reads import entity, reads
+
+READ = {
+    # The next line begins with a small letter: wrapped, or a line of its own.
+    "No cough\n<metformin> 500 mg bid": "<metformin> 500 mg bid",
+    "No cough\n<metformin> daily": "<metformin> daily",
+    "no fever\n<temp> 37.2": "<temp> 37.2",
+    "asthma\n<gout>\nno diabetes\nlupus": "<gout>",
+    "The patient has no\n<fever>": "The patient has no <fever>",
+    "Denies fever,\nchills or <cough>": "Denies fever, chills or <cough>",
+    "No evidence of pneumonia\nor <effusion>": "No evidence of pneumonia or <effusion>",
+    "blood type\no negative, <fever>": "blood type o negative, <fever>",
+    # Stops after abbreviations.
+    "Neg. for <flu>": "Neg. for <flu>",
+    "No sig. <edema>": "No sig. <edema>",
+    "No prev. <MI>": "No prev. <MI>",
+    "Hx. <CHF>.": "Hx. <CHF>.",
+    "Takes 10 mg. <CHF> stable.": "<CHF> stable.",
+    "Vitamin D. <Gout>": "<Gout>",
+    # Artefacts.
+    "Denies&nbsp;<fever>": "Denies <fever>",
+    "Denies &#39;<fever>&#39;": "Denies '<fever>'",
+    "no fe\u00adver, <cou\u200bgh>": "no fever, <cough>",
+    "\uff2e\uff4f <\uff46\uff45ver>": "No <fever>",
+    "No <e\ufb00usion>": "No <effusion>",
+    "Denies\r<fever>\rHas cough": "Denies <fever>",
+    "PMH:\x0c- <gout>\x0c": "Past medical history: <gout>",
+    "hist0ry of <asthma>": "history of <asthma>",
+    "\u00d8 <edema>": "no <edema>",
+    "0 <murmurs>": "no <murmurs>",
+    "stage 0 <cancer>": "stage 0 <cancer>",
+    # Only our markers mark.
+    "[     entity     ] <fever>": "entity <fever>",
+    "[en\u200btity] <fever>": "entity <fever>",
+    "[&#101;ntity] <fever>": "entity <fever>",
+    "[\u00e9ntity] <fever>": "(\u00e9ntity) <fever>",
+}
+
+
+@pytest.mark.parametrize("text", READ)
+def test_reading(text):
+    assert reads(text) == READ[text]
+
+
+def test_the_lines_of_a_page_are_lines():
+    text = "<p>No fever</p><p>Cough</p><ul><li>gout</ul>"
+    cough = text.index("Cough")
+    assert Note(text).mark(Span(cough, cough + 5)) == "[entity] Cough [entity]"
+
+
+# --- generated ----------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    "- * • 1. a) -> [ ] [x] ☐ ☑ ( ) (Y) Yes No Y N : = ? | \t -- === PMH: FH ROS Q: A:"
+    " [entity] [ entity &nbsp; &#91; <br> \r\n \n \r \u2028 + -fever 0"
+    " A. fib ./ \u00ad é".split(" ")
+    + ["\n", "\n\n", "  ", "[  ] "]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=4), min_size=1, max_size=30), st.randoms())
+@settings(max_examples=150, deadline=None)
+def test_any_span_of_any_text_has_two_markers_and_its_letters(pieces, rng):
+    text = "".join(pieces) or " "
+    start = rng.randrange(len(text))
+    span = Span(start, rng.randint(start + 1, len(text)))
+    marked = Note(text).mark(span, headed=True)
+    before, inside, after = re.split(r"\[entity\]", marked)
+    for part in (before, inside, after):  # nothing else is taken for a marker
+        assert plain(part) == part
+    given_letters = re.findall("[a-z]", text[span.start : span.end].lower())
+    if not set("&<") & set(text) and text.isascii() and "0" not in text:
+        assert re.findall("[a-z]", inside.lower()) == given_letters
+
+
+WORDS = "patient remains stable overnight reporting mild improvement since admission"
+PLAIN = st.lists(st.sampled_from(WORDS.split()), min_size=10, max_size=16)
+BLANKS = [" ", "  ", "\u00a0", "&nbsp;", "\t", "\u2003", "&#32;"]
+
+
+def sentence(words, place):
+    words = [*words]
+    words[place % len(words)] = "<fever>"
+    return "The " + " ".join(words) + "."
+
+
+@given(PLAIN, st.integers(0, 99), st.data())
+@settings(max_examples=60, deadline=None)
+def test_blanks_and_letters_of_another_kind_change_nothing(words, place, data):
+    text = sentence(words, place)
+    wide = {ord(c): ord(c) + 0xFEE0 for c in string.ascii_letters}
+    blank = data.draw(st.sampled_from(BLANKS[:4] + BLANKS[5:6]))
+    assert reads(text.replace(" ", blank)) == text
+    assert reads(text.translate(wide)) == text
+
+
+@given(PLAIN, st.integers(0, 99), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_long_sentence_may_be_wrapped_at_any_blank(words, place, data):
+    text = sentence(words, place)
+    blanks = [n for n, c in enumerate(text) if c == " " and n > 60]
+    if blanks:
+        at = data.draw(st.sampled_from(blanks))
+        end = data.draw(st.sampled_from(("\n", "\r\n", "\r", "\n   ")))
+        assert reads(text[:at] + end + text[at + 1 :]) == text
+
+
+@given(st.text(max_size=60), st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_offsets_of_sentences_are_those_of_the_text(text, rng):
+    text = text + "x"
+    start = rng.randrange(len(text))
+    found = Note(html.escape(text)).sentence(Span(start, start + 1))
+    assert found.start <= start < found.end <= len(html.escape(text))
+    assert entity("a <b> c") == ("a b c", Span(2, 3))
