@@ -103,7 +103,9 @@ def test_each_request_gets_its_own_answers_in_order(requests, threads):
     batcher = Batcher(model, **{**SHAPE, "threads": threads, "queue_tokens": 10**6})
     batcher.start()
     with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(lambda rows: ask(batcher, [*map(tuple, rows)]), requests))
+        answers = list(
+            clients.map(lambda rows: ask(batcher, [*map(tuple, rows)]), requests)
+        )
     batcher.stop()
     assert [[list(row) for row in answer] for answer in answers] == requests
     for batch in model.batches:

@@ -66,8 +66,7 @@ def test_the_lines_of_a_page_are_lines():
 PIECES = st.sampled_from(
     "- * • 1. a) -> [ ] [x] ☐ ☑ ( ) (Y) Yes No Y N : = ? | \t -- === PMH: FH ROS Q: A:"
     " [entity] [ entity &nbsp; &#91; <br> \r\n \n \r \u2028 + -fever 0"
-    " A. fib ./ \u00ad é".split(" ")
-    + ["\n", "\n\n", "  ", "[  ] "]
+    " A. fib ./ \u00ad é".split(" ") + ["\n", "\n\n", "  ", "[  ] "]
 )
 
 
