@@ -242,11 +242,8 @@ def files_of(job) -> list[Path]:
 
     Answers, rejects, the journal, Parquet in the making.
     """
-    suffixes = {job.output: (".part", ".journal", ".tmp"), job.rejects: (".part",)}
-    answers, journal, parquet, rejects = (
-        Path(name + suffix) for name in suffixes for suffix in suffixes[name]
-    )
-    return [answers, rejects, journal, parquet]
+    parts = Path(f"{job.output}.part"), Path(f"{job.rejects}.part")
+    return [*parts, Path(f"{job.output}.journal"), Path(f"{job.output}.tmp")]
 
 
 def _sync(file: BinaryIO) -> None:
