@@ -196,15 +196,17 @@ def test_beside_in_a_reply(settings):
     first, second = KeywordClassifier(), AxesClassifier()
     with running(settings, Beside(first, second)) as app:
         client = app.test_client()
-        reply = post(client, FAMILY_NOTE)
+        entities = [{"start": 0, "end": 8}]
+        body = {"text": "Diabetes.", "entities": entities, "section": "FHx"}
+        reply = post(client, body)
         assert reply["model"]["axes"]["name"] == "keyword"
         assert "axes" not in reply["model"]["axes"]
         asked = len(second.sentences)
-        plain = post(client, FAMILY_NOTE | {"axes": False})
+        plain = post(client, body | {"axes": False})
         assert not MEMBERS & set(plain["predictions"][0])
-        assert len(second.sentences) == asked == 2
-    assert first.sentences[0] == "[entity] diabetes [entity]"
-    assert second.sentences[0] == "family history: [entity] diabetes [entity]"
+        assert len(second.sentences) == asked == 1
+    assert first.sentences[0] == "[entity] diabetes [entity]."
+    assert second.sentences[0] == "family history: [entity] diabetes [entity]."
 
 
 def test_switched_off_there_is_one_model_and_no_axes(toy_model, labels_model):

@@ -172,6 +172,20 @@ def test_without_a_template_the_settings_of_the_process_count(tmp_path, monkeypa
     assert "REQUEST_TIMEOUT, 45 s" in finding
 
 
+@pytest.mark.parametrize(
+    "model, axes, megabytes",
+    [
+        ("embedded", True, 50),
+        ("embedded", False, 50),
+        ("a/b", False, 433),
+        ("a/b", True, 483),
+    ],
+)
+def test_the_model_beside_needs_memory_too(model, axes, megabytes):
+    needed = doctor._memory(Settings(model=model, axes=axes), 0)
+    assert needed == doctor.BASE_MB + doctor.COPIES * megabytes
+
+
 def test_in_an_image_it_says_what_is_not_there(capsys, copy):
     for name in FILES[1:]:
         (copy / name).unlink()

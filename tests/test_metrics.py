@@ -192,10 +192,10 @@ def test_what_the_worker_refuses_itself_is_counted_and_logged():
 
 def test_looking_at_the_configuration_leaves_no_directory():
     before = directories()
-    command = [sys.executable, "-m", "gunicorn", "--check-config", "--pythonpath"]
+    command = [sys.executable, "-m", "gunicorn", "--check-config", "light:app"]
     root = Path(__file__).parents[1]
-    env = os.environ | {"MODEL": "/nowhere"}
-    subprocess.run([*command, "tests", "light:app"], cwd=root, env=env, check=True)
+    env = os.environ | {"MODEL": "/nowhere", "PYTHONPATH": "tests"}
+    subprocess.run(command, cwd=root, env=env, check=True)
     assert directories() <= before
 
 
@@ -263,6 +263,27 @@ def test_refusals_are_counted(app, error, status, name):
     service_of(app).batcher = batcher
     assert reply.status_code == status
     assert value(metrics.collect(), name) == before + 1
+
+
+WHOSE = "negation_api_experiencers_total"
+WHEN = "negation_api_temporalities_total"
+RETURNS = {"sentence": "his mother to return with [entity] fever [entity]"}
+
+
+@pytest.mark.parametrize("asked, more", [(True, 2), (False, 0)])
+def test_whose_and_when_are_counted_where_they_are_answered(axes_client, asked, more):
+    def counts():
+        text = metrics.collect()
+        return (
+            value(text, WHOSE, experiencer="FAMILY"),
+            value(text, WHEN, temporality="HYPOTHETICAL"),
+            value(text, "negation_api_predictions_total", label="PRESENT"),
+        )
+
+    before = counts()
+    body = {"documents": [RETURNS, RETURNS], "axes": asked}
+    assert axes_client.post("/predict", json=body).status_code == 200
+    assert [b - a for a, b in zip(before, counts())] == [more, more, 2]
 
 
 def test_the_dashboard_asks_for_metrics_that_exist():

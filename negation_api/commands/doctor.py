@@ -158,8 +158,9 @@ def _apply(rule: Rule, facts: dict) -> Iterator[str]:
 def _memory(settings: Settings, workers: int) -> int:
     """Estimate the memory that the service needs at most, MB."""
     bodies = 64 * settings.max_body_bytes / 1024**2  # worker.MAX_INCOMING_BODIES
-    model = MODEL_MB.get(settings.model, LARGE_MODEL_MB)
-    return round(BASE_MB + COPIES * model + workers * (WORKER_MB + bodies))
+    models = {settings.model} | ({"embedded"} if settings.axes else set())
+    weights = sum(MODEL_MB.get(model, LARGE_MODEL_MB) for model in models)
+    return round(BASE_MB + COPIES * weights + workers * (WORKER_MB + bodies))
 
 
 def _cores(settings: Settings, cores: float) -> Iterator[str]:

@@ -8,7 +8,7 @@ from flask import Blueprint
 from marshmallow import Schema, fields, validate
 
 from negation_api import __version__
-from negation_api.contract.reply import ModelSchema, dump_model
+from negation_api.contract.reply import AnsweringSchema, dump_model
 from negation_api.http.service import service
 
 bp = Blueprint("health", __name__)
@@ -19,8 +19,13 @@ class HealthSchema(Schema):
 
     status = fields.String(required=True, validate=validate.Equal("ok"))
     version = fields.String(required=True)
-    model = fields.Nested(ModelSchema, required=True)
+    model = fields.Nested(AnsweringSchema, required=True)
     labels = fields.List(fields.String(), required=True)
+    axes = fields.Dict(
+        values=fields.List(fields.String()),
+        required=True,
+        metadata={"description": "the values of each axis that is answered"},
+    )
 
 
 class UnfitSchema(Schema):
@@ -44,4 +49,5 @@ def health():
         "version": __version__,
         "model": dump_model(classifier),
         "labels": list(classifier.labels),
+        "axes": classifier.axes,
     }

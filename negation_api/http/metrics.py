@@ -6,9 +6,10 @@ adds them up. ``gunicorn.conf.py`` makes their directory before anything is impo
 When a worker ends, the master adds its files to one of the dead, so that totals never
 fall and files never pile up.
 
-Labels are routes, statuses and assertion labels: never anything a client sent.
+Labels are routes, statuses and what is answered of entities: never anything a client sent.
 """
 
+import collections
 import fcntl
 import logging
 import os
@@ -61,6 +62,17 @@ deadline_passed = Counter(
     "negation_api_deadline_passed", "Requests answered 504: not done in time."
 )
 predictions = Counter("negation_api_predictions", "Entities answered.", ["label"])
+experiencers = Counter(
+    "negation_api_experiencers", "Entities answered with whose.", ["experiencer"]
+)
+temporalities = Counter(
+    "negation_api_temporalities", "Entities answered with when.", ["temporality"]
+)
+answered = {
+    "label": predictions,
+    "experiencer": experiencers,
+    "temporality": temporalities,
+}
 batch_rows = Histogram(
     "negation_api_batch_rows",
     "Rows of a forward pass.",
@@ -230,8 +242,9 @@ def _count(response):
     count(route, response.status_code)
     request_seconds.labels(route).observe(g.stopwatch.total())
     wait_seconds.labels(route).observe(g.stopwatch.laps["wait"])
-    for label in set(g.labels):
-        predictions.labels(label).inc(g.labels.count(label))
+    for question, values in g.answers.items():
+        for value, number in collections.Counter(values).items():
+            answered[question].labels(value).inc(number)
     return response
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from flask import Blueprint, g, jsonify, request
 
-from negation_api.contract.labels import Prediction
+from negation_api.contract.labels import AXES, Prediction
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
 from negation_api.http.service import service
@@ -35,6 +35,7 @@ def _answer(deadline: float) -> dict:
     lap("validate")
     rows = encode(query, classifier, settings.max_request_tokens, lap)
     predictions = _classify([row for document in rows for row in document], deadline)
+    g.answers = _answers(predictions, query.axes)
     gone = _hung_up(request.environ.get("gunicorn.socket"))
     classify = partial(parts.batcher.classify, deadline=deadline, is_gone=gone)
     left = settings.max_request_tokens - g.tokens
@@ -65,9 +66,17 @@ def _classify(rows: list[list[int]], deadline: float) -> list[Prediction]:
     waited = partial(g.stopwatch.lap, "queue")
     gone = _hung_up(connection)
     predictions = service().batcher.classify(rows, deadline, gone, waited)
-    g.labels = [prediction.label for prediction in predictions]
     g.stopwatch.lap("forward")
     return predictions
+
+
+def _answers(predictions: list[Prediction], with_axes: bool) -> dict[str, list[str]]:
+    """Give what is answered to each question, to be counted."""
+    answers = {"label": [prediction.label for prediction in predictions]}
+    for axis in AXES if with_axes else ():
+        choices = [getattr(prediction, axis) for prediction in predictions]
+        answers[axis] = [choice.label for choice in choices if choice]
+    return answers
 
 
 def _hung_up(connection) -> Callable[[], bool]:

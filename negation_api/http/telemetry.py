@@ -118,7 +118,7 @@ def _begin() -> None:
     g.stopwatch.lap("wait")
     g.request_id = _given_id() or uuid.uuid4().hex
     g.rows = g.tokens = 0
-    g.labels = []
+    g.answers = {}
 
 
 def _given_id() -> str | None:
