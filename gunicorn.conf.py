@@ -38,6 +38,7 @@ max_requests = 0
 # that may be slow, full or read-only.
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True  # on by default since 25.1; wants a writable path
+sendfile = False  # its call wants a thread that waits for the client
 accesslog = None  # http/telemetry.py writes a line a request
 logger_class = "negation_api.server.worker.Logger"
 

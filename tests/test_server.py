@@ -2,7 +2,9 @@
 
 import pytest
 
-from server import Server
+from server import ROOT, Server
+
+STATIC = ROOT / "negation_api" / "http" / "static"
 
 
 def test_a_server_answers_logs_and_stops(toy_model):
@@ -19,3 +21,11 @@ def test_a_server_answers_logs_and_stops(toy_model):
 def test_a_server_that_cannot_start_says_why():
     with pytest.raises(RuntimeError, match="PRECISION='int3' must be one of"):
         Server(env={"PRECISION": "int3"}).start()
+
+
+def test_files_are_sent_whole():
+    env, args = {"WEB_CONCURRENCY": "1"}, ("--pythonpath", "tests")
+    with Server(app="light:app", env=env, args=args) as server:
+        for path in STATIC.rglob("*.*s"):
+            url = {"docs": "/docs/static", "playground": "/playground"}[path.parent.name]
+            assert server.get(f"{url}/{path.name}").body == path.read_bytes()
