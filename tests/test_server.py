@@ -27,5 +27,7 @@ def test_files_are_sent_whole():
     env, args = {"WEB_CONCURRENCY": "1"}, ("--pythonpath", "tests")
     with Server(app="light:app", env=env, args=args) as server:
         for path in STATIC.rglob("*.*s"):
-            url = {"docs": "/docs/static", "playground": "/playground"}[path.parent.name]
+            url = {"docs": "/docs/static", "playground": "/playground"}[
+                path.parent.name
+            ]
             assert server.get(f"{url}/{path.name}").body == path.read_bytes()
