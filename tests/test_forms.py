@@ -8,8 +8,8 @@ from reads import reads
 
 # Between bars; a line break is a bar too.
 MARKERS = """
-- |-|– |— |--|--> |-> |=> |> |* |*|** |• |•|·|▪ |◦ |‣ |➢ |► |→ |❖ |◆ 
-★ |o  |~ |\uf0b7 |&bull;
+- |-|– |— |--|--> |-> |=> |> |* |*|** |•|• |·
+▪ |◦ |‣ |➢ |► |→ |❖ |◆ |★ |o  |~ |\uf0b7 |&bull;
 1. |1) |(1) |1.) |[1] |#1 |# |1.1. |1: |1 - |12. |1.|a. |b) |(c) |i. |iv) |(II) |①
 """.strip("\n").replace("\n", "|").split("|")
 

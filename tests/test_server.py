@@ -23,11 +23,12 @@ def test_a_server_that_cannot_start_says_why():
         Server(env={"PRECISION": "int3"}).start()
 
 
+ADDRESS = {"docs": "/docs/static", "playground": "/playground"}
+
+
 def test_files_are_sent_whole():
     env, args = {"WEB_CONCURRENCY": "1"}, ("--pythonpath", "tests")
     with Server(app="light:app", env=env, args=args) as server:
         for path in STATIC.rglob("*.*s"):
-            url = {"docs": "/docs/static", "playground": "/playground"}[
-                path.parent.name
-            ]
+            url = ADDRESS[path.parent.name]
             assert server.get(f"{url}/{path.name}").body == path.read_bytes()

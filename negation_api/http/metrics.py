@@ -6,7 +6,8 @@ adds them up. ``gunicorn.conf.py`` makes their directory before anything is impo
 When a worker ends, the master adds its files to one of the dead, so that totals never
 fall and files never pile up.
 
-Labels are routes, statuses and what is answered of entities: never anything a client sent.
+Labels are routes, statuses and what is answered of entities: never anything that a
+client sent.
 """
 
 import collections
