@@ -2,12 +2,17 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import fhirkit
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from negation_api.contract import fhir
+from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
+from negation_api.text.reading import is_blank
 
 # All codes of https://hl7.org/fhir/R4/valueset-condition-ver-status.html, with their
 # displays; the library checks a resource's form, not its codes.
@@ -73,14 +78,19 @@ def test_a_condition_of_another_form_is_noticed(change):
     assert faults({k: v for k, v in wrong.items() if v is not None})
 
 
-def test_the_documents_example_is_what_is_given_and_valid():
+def test_the_documents_examples_are_what_is_given_and_valid():
     text = DOCUMENT.read_text()
-    (shown,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    assert json.loads(shown) == fhir.verification_status("ABSENT")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    made = {"prediction": {"fhir": json.loads(shown)}}
-    exec(code, made)
+    shown = list(map(json.loads, re.findall(r"```json\n(.*?)```", text, re.DOTALL)))
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert shown == [
+        fhir.verification_status("ABSENT"),
+        fhir.family_condition("breast cancer"),
+    ]
+    made = {}
+    for member, example in zip(shown, code, strict=True):
+        exec(example, {"prediction": {"fhir": member}}, made)
     assert faults(made["condition"]) == []
+    assert not list(fhirkit.validate(made["history"]))
 
 
 def test_it_is_given_on_request_only(client):
@@ -108,3 +118,83 @@ def test_it_is_a_json_boolean(client, value):
 def test_the_document_has_the_mapping():
     rows = re.findall(r"^\| `(\w+)` \| `([a-z-]+)` \|", DOCUMENT.read_text(), re.M)
     assert dict(rows) == {label: code for label, (code, _) in fhir.CODES.items()}
+
+
+# --- whose and when --------------------------------------------------------------
+
+
+def answer(label, whose, when) -> Prediction:
+    questions = (LABELS, label), *zip(AXES.values(), (whose, when))
+    scores = [{value: float(value == v) for v in values} for values, value in questions]
+    return Prediction(scores[0], *map(Choice, scores[1:]))
+
+
+@pytest.mark.parametrize("label, whose, when", [*product(LABELS, *AXES.values())])
+def test_no_status_is_given_of_what_is_hypothetical_or_another_s(label, whose, when):
+    given = fhir.members(answer(label, whose, when), "gout")
+    if when == "HYPOTHETICAL" or whose == "OTHER":
+        assert given == {}
+    elif whose == "PATIENT":
+        assert given == fhir.verification_status(label)
+    else:
+        condition = {"condition": [{"code": {"text": "gout"}}]}
+        assert given == (condition if label == "PRESENT" else {})
+
+
+def history(entity: str) -> dict:
+    return {
+        "resourceType": "FamilyMemberHistory",
+        "status": "partial",
+        "patient": {"reference": "Patient/1"},
+        "relationship": {"text": "mother"},
+        **fhir.members(answer("PRESENT", "FAMILY", "HISTORICAL"), entity),
+    }
+
+
+@given(st.text(min_size=1).filter(lambda text: not is_blank(text)))
+def test_a_family_history_with_any_entity_is_valid_r4(entity):
+    made = history(entity)
+    assert made["condition"] and not list(fhirkit.validate(made))
+
+
+@pytest.mark.parametrize("entity", [None, "", " ", "\u200b\n"])
+def test_of_an_entity_that_is_not_known_nothing_is_said(entity):
+    assert "condition" not in history(entity)
+
+
+@pytest.mark.parametrize("condition", [{}, {"code": {"text": ""}}, {"kode": {}}])
+def test_a_family_history_of_another_form_is_noticed(condition):
+    assert list(fhirkit.validate(history("gout") | {"condition": [condition]}))
+
+
+def test_it_is_in_a_reply_as_the_entity_is_written(axes_client):
+    text = "Her mother has type 2\n diabetes. Return for fever. Has gout."
+    spans = [(text.index(e), text.index(e) + len(e)) for e in ENTITIES]
+    entities = [{"start": start, "end": end} for start, end in spans]
+    body = {"text": text, "entities": entities, "fhir": True}
+    given = [p["fhir"] for p in axes_client.post("/predict", json=body).json[KEY]]
+    assert given == [
+        {"condition": [{"code": {"text": "type 2 diabetes"}}]},
+        {},
+        fhir.verification_status("PRESENT"),
+    ]
+    body |= {"axes": False}
+    given = [p["fhir"] for p in axes_client.post("/predict", json=body).json[KEY]]
+    assert given == [fhir.verification_status("PRESENT")] * 3
+
+
+ENTITIES, KEY = ("type 2\n diabetes", "fever", "gout"), "predictions"
+
+
+@pytest.mark.parametrize(
+    "sentence, given",
+    [
+        ("his mother has [entity] gout [ENTITY]", fhir.family_condition("gout")),
+        ("his mother has gout", {}),
+    ],
+)
+def test_of_a_sentence_it_is_what_stands_between_the_markers(
+    axes_client, sentence, given
+):
+    body = {"sentence": sentence, "fhir": True}
+    assert axes_client.post("/predict", json=body).json["fhir"] == given

@@ -81,10 +81,28 @@ class CodeableConceptSchema(Schema):
     coding = fields.List(fields.Nested(CodingSchema))
 
 
-class FHIRSchema(Schema):
-    """With `fhir`: the member of a FHIR R4 Condition that says the same."""
+class WordsSchema(Schema):
+    """A FHIR R4 CodeableConcept of which only the words are known."""
 
-    verificationStatus = fields.Nested(CodeableConceptSchema)
+    text = fields.String(metadata={"description": "the entity, as written"})
+
+
+class FamilyConditionSchema(Schema):
+    """A FHIR R4 FamilyMemberHistory.condition."""
+
+    code = fields.Nested(WordsSchema)
+
+
+class FHIRSchema(Schema):
+    """With `fhir`: a member of FHIR R4 that says the same, if there is one."""
+
+    verificationStatus = fields.Nested(
+        CodeableConceptSchema, metadata={"description": "of the patient's Condition"}
+    )
+    condition = fields.List(
+        fields.Nested(FamilyConditionSchema),
+        metadata={"description": "of a relative's FamilyMemberHistory"},
+    )
 
 
 class CueSchema(Schema):
@@ -229,8 +247,10 @@ def dump_document(
     """
     statuses = [_status(prediction, query.axes) for prediction in predictions]
     if query.fhir:
-        for status in statuses:
-            status["fhir"] = fhir.verification_status(status["label"])
+        texts = document.entity_texts
+        for status, given, text in zip(statuses, predictions, texts, strict=True):
+            known = given if query.axes else Prediction(given.scores)
+            status["fhir"] = fhir.members(known, text)
     if query.explain:
         for status, more in zip(statuses, _explanations(document, headed), strict=True):
             status.update(more)

@@ -74,6 +74,16 @@ class Document:
             for entity in self.entities
         ]
 
+    @property
+    def entity_texts(self) -> list[str | None]:
+        """Each entity as written; None for that of an unmarked sentence."""
+        if self.entities is not None:
+            return [self.text[e.span.start : e.span.end] for e in self.entities]
+        if not self.marked:
+            return [None]
+        span, size = marked_span(self.text), len(MARKER)
+        return [self.text[span.start + size : span.end - size]]
+
     def section(self, entity: Entity) -> str | None:
         """Give the heading of the section that *entity* stands in, or None."""
         if entity.section is not None:
@@ -184,7 +194,10 @@ class OptionsSchema(StrictSchema):
     explain = Switch(
         "give what the model was fed, as `context`, and what decided, as `cues`"
     )
-    fhir = Switch("give the FHIR R4 `Condition.verificationStatus`, as `fhir`")
+    fhir = Switch(
+        "give the `verificationStatus` of a FHIR R4 Condition, or of a relative's the"
+        " `condition` of a FamilyMemberHistory, as `fhir`"
+    )
     axes = Switch("give `experiencer`, `temporality` and `holds`", default=True)
 
 
