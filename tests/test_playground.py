@@ -71,7 +71,7 @@ SELECT_AND_LEAVE = """
 def test_the_button_knows_a_selection_that_was_left_at_once(driver, server):
     """The browser tells of a selection later than of the focus."""
     visitor = Visitor(driver, server.url)
-    visitor.wait_for_answers()
+    visitor.load("Chest pain")
     for words in ("shortness of", "on"):
         driver.execute_script(SELECT_AND_LEAVE, words)
         visitor.wait(lambda: visitor.see("#mark") == f"Mark “{words}”")  # noqa: B023
@@ -83,6 +83,7 @@ def guarded(toy_model):
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     env = {
         "API_KEYS_SHA256": digest,
+        "AXES": "off",
         "MAX_ACTIVE_REQUESTS": "1",
         "MAX_ENTITY_CHARS": "20",
         "INFERENCE_THREADS": "1",
@@ -90,6 +91,15 @@ def guarded(toy_model):
     }
     args = ("--pythonpath", "tests")
     with Server(model=toy_model, app="faulty:app", env=env, args=args) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def with_axes():
+    """One whose classifier answers whose and when, by words."""
+    env = {"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}
+    args = ("--pythonpath", "tests")
+    with Server(app="keywords:app", env=env, args=args) as server:
         yield server
 
 
@@ -129,6 +139,24 @@ class Visitor:
 
     def opened(self) -> str:
         return self.see("#findings li:has([aria-expanded=true])")
+
+    def cues(self) -> dict[str, list[str]]:
+        """Give what is underlined in the note, by question."""
+        found = {}
+        for cue in self.browser.find_all(self.driver, "#mirror .cue"):
+            question = cue.get_attribute("class").split()[1]
+            words = cue.get_property("textContent")
+            found.setdefault(question, []).append(words)
+        return found
+
+    def answer(self) -> str:
+        """Give the line under the note, as one line."""
+        return " ".join(self.see("#answer").split())
+
+    def rest_on(self, words: str):
+        """Rest the mouse on *words* of the note."""
+        x, y = self.edge(words)
+        self.point((x + 5, y))
 
     def click(self, css: str):
         self.browser.find(self.driver, css).click()
@@ -215,7 +243,7 @@ class Visitor:
 @pytest.mark.system
 def test_by_mouse(driver, server):
     visitor = Visitor(driver, server.url)
-    visitor.wait_for_answers()
+    visitor.load("Chest pain")
     assert ["?", "Pericarditis", "Possible"] in [
         [*row[:2], row[2].split()[0]] for row in visitor.findings()
     ]
@@ -242,6 +270,106 @@ def test_by_mouse(driver, server):
     visitor.click("#findings li:has([aria-expanded=true]) .remove")
     assert len(visitor.findings()) == before
     assert visitor.violations() == []
+
+
+HOLDS = {  # words of the first note -> the line under it, and what is underlined
+    "palpitations": ("Yes Status Present 96 % Whose Patient 96 % When Current 96 %", {}),
+    "syncope": (
+        "No, absent Status Absent 96 % Whose Patient 96 % When Current 96 %",
+        {"label": ["Denies"]},
+    ),
+    "hyperthyroidism": (
+        "No, only possible Status Possible 96 % Whose Patient 96 % When Current 96 %",
+        {"label": ["Possible"]},
+    ),
+    "appendectomy": (
+        "Yes, in the past Status Present 96 % Whose Patient 96 % When Past 98 %",
+        {"temporality": ["Status", "PAST"]},
+    ),
+    "chest pain": (
+        "No, hypothetical"
+        " Status Present 96 % Whose Patient 96 % When Hypothetical 98 %",
+        {"temporality": ["if", "should"]},
+    ),
+}
+
+
+@pytest.mark.system
+def test_what_the_mouse_rests_on_is_answered_and_its_cues_underlined(driver, with_axes):
+    visitor = Visitor(driver, with_axes.url)
+    visitor.wait_for_answers()
+    for words, (line, cues) in HOLDS.items():
+        visitor.rest_on(words)
+        visitor.wait(lambda: visitor.answer() == f"{words}: {line}")  # noqa: B023
+        found = visitor.cues()
+        assert {q: sorted(c) for q, c in found.items()} == {
+            q: sorted(c) for q, c in cues.items()
+        }
+    # Nothing under it any more: the one that is open.
+    visitor.rest_on("Plan:")
+    visitor.wait(lambda: visitor.answer().startswith("palpitations: Yes"))
+    assert visitor.violations() == []
+
+
+@pytest.mark.system
+def test_only_what_holds_has_a_plus(driver, with_axes):
+    visitor = Visitor(driver, with_axes.url)
+    visitor.wait_for_answers()
+    rows = {row[1]: (row[0], row[-1]) for row in visitor.findings()}
+    assert rows["palpitations"][0] == rows["appendectomy"][0] == "+"
+    assert rows["appendectomy"][1] == "Yes, in the past"
+    assert rows["breast cancer"] == ("≠", "No, not the patient's: family")
+    assert rows["chest pain"] == ("≠", "No, hypothetical")
+    assert rows["syncope"][0] == "−"
+    assert "3 hold" in visitor.see("#count")
+
+
+@pytest.mark.system
+def test_whose_and_when_by_keyboard_and_voice(driver, with_axes):
+    visitor = Visitor(driver, with_axes.url)
+    visitor.wait_for_answers()
+    visitor.tab_to("li:nth-child(6) > .finding")  # the focus alone
+    visitor.wait(lambda: visitor.answer().startswith("breast cancer: No, not the"))
+    assert {"Mother"} <= set(visitor.cues()["experiencer"])
+    visitor.press(visitor.keys.ENTER)
+    opened = visitor.opened()
+    assert "The model read, under “FAMILY HISTORY”" in opened
+    assert re.search(r"Whose because of .*“Mother”", opened)
+    assert re.search(r"Patient\n1.0 %\nFamily\n98.0 %\nOther\n1.0 %", opened)
+
+    visitor.mark_all("Mother has gout")
+    visitor.wait_for_answers()
+    said = "return document.getElementById('live').textContent"
+    heard = "present, 96 %, No, not the patient's: family"
+    visitor.wait(lambda: heard in driver.execute_script(said))
+
+
+@pytest.mark.system
+def test_without_axes_there_is_the_label_alone(driver, guarded):
+    visitor = Visitor(driver, guarded.url)
+    visitor.mark_all("pain")
+    visitor.give_key(KEY)
+    visitor.wait_for_answers()
+    assert re.fullmatch(r"pain Status \w+ \d+ %", visitor.answer())
+    assert "hold" not in visitor.see("#count")
+    assert "Whose" not in visitor.opened()
+
+
+@pytest.mark.system
+def test_cues_are_gone_while_the_text_is_another(driver, with_axes):
+    visitor = Visitor(driver, with_axes.url)
+    visitor.wait_for_answers()
+    visitor.tab_to("li:nth-child(2) > .finding")
+    visitor.press(visitor.keys.ENTER)
+    assert visitor.cues() == {"label": ["Denies"]}
+    # Before the service is asked again, 0.35 s later.
+    script = """
+        const note = document.getElementById("note");
+        note.value = `Today. ${note.value}`;
+        note.dispatchEvent(new Event("input"));
+        return document.querySelectorAll("#mirror .cue").length;"""
+    assert driver.execute_script(script) == 0
+    visitor.wait(lambda: visitor.cues() == {"label": ["Denies"]})
 
 
 @pytest.mark.system
@@ -374,11 +502,11 @@ def test_a_busy_service_is_asked_again(driver, guarded):
 @pytest.mark.system
 @pytest.mark.parametrize("path", ["/", "/docs"])
 @pytest.mark.parametrize("scheme, width", [("light", 360), ("dark", 1280)])
-def test_it_is_accessible_and_fits(driver, server, path, scheme, width):
+def test_it_is_accessible_and_fits(driver, with_axes, path, scheme, width):
     """By axe-core's rules: names, roles, contrast, order."""
     from axe_core_python.selenium import Axe
 
-    visitor = Visitor(driver, server.url + path)
+    visitor = Visitor(driver, with_axes.url + path)
     visitor.browser.set_scheme(driver, scheme)
     visitor.browser.set_size(driver, width, 900)
     if path == "/":

@@ -1,21 +1,22 @@
 // The list of what is marked: a button for each, which opens sentence and bars.
 
-import { LABELS, look, percent } from "./labels.js";
+import { answers, aside, look, percent, verdict } from "./labels.js";
 
 const list = document.getElementById("findings");
 const row = document.getElementById("finding");
+const group = document.getElementById("group");
 const bar = document.getElementById("bar");
 const rows = new Map(); // entity -> its <li>, kept so that the focus stays
 
 /** Show the entities in order; the active one is open. */
-export function show(text, entities, active, { onOpen, onRemove }) {
+export function show(text, entities, active, on) {
   for (const [entity, item] of rows) {
     if (entities.includes(entity)) continue;
     item.remove();
     rows.delete(entity);
   }
   entities.forEach((entity, index) => {
-    if (!rows.has(entity)) rows.set(entity, make(entity, onOpen, onRemove));
+    if (!rows.has(entity)) rows.set(entity, make(entity, on));
     const item = rows.get(entity);
     if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
     fill(item, text, entity, entity === active);
@@ -33,13 +34,15 @@ export function focus(entity) {
   rows.get(entity)?.querySelector(".finding").focus();
 }
 
-function make(entity, onOpen, onRemove) {
+function make(entity, { onOpen, onLook, onRemove }) {
   const item = row.content.firstElementChild.cloneNode(true);
   item.querySelector(".finding").addEventListener("click", () => onOpen(entity));
   item.querySelector(".remove").addEventListener("click", () => onRemove(entity));
   item.querySelector(".finding").addEventListener("keydown", (event) => {
     if (event.key === "Delete") onRemove(entity);
   });
+  for (const event of ["pointerenter", "focusin"]) item.addEventListener(event, () => onLook(entity));
+  for (const event of ["pointerleave", "focusout"]) item.addEventListener(event, () => onLook(null));
   return item;
 }
 
@@ -52,18 +55,24 @@ function fill(item, text, entity, isOpen) {
     ".sign": sign,
     ".what": text.slice(entity.start, entity.end),
     ".status": answered ? `${name} ${percent(prediction.score)}` : name,
+    ".why": answered ? verdict(prediction) : "",
     ".error": error ?? "",
   };
   for (const [part, words] of Object.entries(parts)) {
     item.querySelector(part).textContent = words;
   }
+  // Where the label says it all, the verdict is for those who listen.
+  item.querySelector(".why").classList.toggle("hidden", !(answered && aside(prediction)));
   item.querySelector(".finding").setAttribute("aria-expanded", String(isOpen));
   item.querySelector(".detail").hidden = !isOpen;
   item.querySelector(".detail").classList.toggle("unanswered", !answered);
-  if (isOpen && answered) fillDetail(item, prediction);
+  if (isOpen && answered) fillDetail(item, text, prediction);
 }
 
-function fillDetail(item, { context, scores }) {
+function fillDetail(item, text, prediction) {
+  const { context, section } = prediction;
+  const under = section ? `, under “${section}”` : "";
+  item.querySelector(".heading").textContent = `The model read${under}`;
   // The markers are the model's own; a literal [entity] of the note has lost its brackets.
   const parts = context.split("[entity]").flatMap((part, index) => {
     if (!index) return [part];
@@ -73,12 +82,22 @@ function fillDetail(item, { context, scores }) {
     return [marker, part];
   });
   item.querySelector("blockquote").replaceChildren(...parts);
-  const bars = Object.keys(LABELS).map((label) => makeBar(label, scores[label]));
-  item.querySelector(".bars").replaceChildren(...bars);
+  const groups = answers(prediction).map((answer) => makeGroup(text, answer));
+  item.querySelector(".groups").replaceChildren(...groups);
 }
 
-function makeBar(label, score) {
-  const { name, style } = LABELS[label];
+function makeGroup(text, { question, title, values, scores, cues }) {
+  const item = group.content.firstElementChild.cloneNode(true);
+  const words = cues.map(({ start, end }) => `“${text.slice(start, end)}”`).join(", ");
+  item.querySelector(".cue").textContent = title;
+  item.querySelector(".cue").classList.add(question);
+  item.querySelector(".because").textContent = words && `because of ${words}`;
+  const bars = Object.keys(values).map((value) => makeBar(values[value], scores[value]));
+  item.querySelector(".bars").append(...bars);
+  return item;
+}
+
+function makeBar({ name, style = "axis" }, score) {
   const item = bar.content.firstElementChild.cloneNode(true);
   item.className = style;
   item.querySelector(".label").textContent = name;

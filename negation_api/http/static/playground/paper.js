@@ -1,28 +1,50 @@
 // The note on the page: a textarea, and behind it a mirror of its text in which the
 // entities are coloured. So editing, selecting and reading aloud are the browser's own.
 
-import { look, percent } from "./labels.js";
+import { answers, aside, look, percent } from "./labels.js";
 
 const note = document.getElementById("note");
 const mirror = document.getElementById("mirror");
 const paper = document.getElementById("paper");
 const bubble = document.getElementById("bubble");
+const marks = new Map(); // <mark> -> its entity
 
-/** Show the text, its entities in order, the active one among them. */
-export function show(text, entities, active) {
+/** Show the text, its entities in order, and the cues of the one that is looked at. */
+export function show(text, entities, active, looked) {
   if (note.value !== text) note.value = text;
   const parts = [];
+  const cues = looked?.prediction && !looked.error ? answers(looked.prediction) : [];
   let end = 0;
+  marks.clear();
   for (const entity of entities) {
-    parts.push(text.slice(end, entity.start), mark(text, entity, entity === active));
+    const element = mark(entity, entity === active);
+    element.append(...underlined(text, entity, cues));
+    marks.set(element, entity);
+    parts.push(...underlined(text, { start: end, end: entity.start }, cues), element);
     end = entity.end;
   }
   // A line break at the very end has no height of its own without the space.
-  mirror.replaceChildren(...parts, `${text.slice(end)} `);
+  mirror.replaceChildren(...parts, ...underlined(text, { start: end, end: text.length }, cues), " ");
   fitTags();
 }
 
-function mark(text, entity, isActive) {
+/** Cut a span of the text where cues begin and end; each question has its own line. */
+function underlined(text, { start, end }, answered) {
+  const places = answered.flatMap(({ cues }) => cues.flatMap((cue) => [cue.start, cue.end]));
+  const inside = places.filter((place) => start < place && place < end);
+  const cuts = [...new Set([start, ...inside, end])].sort((a, b) => a - b);
+  return cuts.slice(1).map((to, index) => {
+    const covers = (cue) => cue.start <= cuts[index] && to <= cue.end;
+    return answered.filter(({ cues }) => cues.some(covers)).reduce((inner, { question }) => {
+      const element = document.createElement("span");
+      element.className = `cue ${question}`;
+      element.append(inner);
+      return element;
+    }, text.slice(cuts[index], to));
+  });
+}
+
+function mark(entity, isActive) {
   const { name, sign, style } = look(entity);
   const element = document.createElement("mark");
   element.className = isActive ? `${style} active` : style;
@@ -30,9 +52,11 @@ function mark(text, entity, isActive) {
   tag.className = "tag";
   // Drawn by the style sheet, so that the mirror's text is the note's.
   tag.dataset.sign = sign;
-  const score = entity.prediction && !entity.error ? ` ${percent(entity.prediction.score)}` : "";
-  tag.dataset.rest = ` ${name}${score}`;
-  element.append(tag, text.slice(entity.start, entity.end));
+  const { prediction, error } = entity;
+  const beyond = prediction && !error && aside(prediction);
+  const score = prediction && !error ? ` ${percent(prediction.score)}` : "";
+  tag.dataset.rest = ` ${name}${beyond ? `, ${beyond}` : score}`;
+  element.append(tag);
   return element;
 }
 
@@ -89,12 +113,17 @@ function range({ start, end }) {
   return found;
 }
 
-/** Tell of edits, of moves of caret or selection, of leaving, and of the wish to mark. */
-export function listen({ onEdit, onMove, onLeave, onMark }) {
+/** Tell of edits, of moves of caret, selection or mouse, of leaving, of the wish to mark. */
+export function listen({ onEdit, onMove, onLook, onLeave, onMark }) {
   note.addEventListener("input", () => onEdit(note.value));
   document.addEventListener("selectionchange", () => {
     if (document.activeElement === note) onMove();
   });
+  note.addEventListener("pointermove", ({ clientX, clientY }) => {
+    const under = document.elementsFromPoint(clientX, clientY);
+    onLook(marks.get(under.find((element) => marks.has(element))) ?? null);
+  });
+  note.addEventListener("pointerleave", () => onLook(null));
   // A selection is told of later; by then the focus may have gone on.
   note.addEventListener("blur", onLeave);
   note.addEventListener("keydown", (event) => {

@@ -1,5 +1,6 @@
 // The page: what is in the note, what is marked, what the service said of it.
 
+import * as answer from "./answer.js";
 import * as findings from "./findings.js";
 import { look, phrase } from "./labels.js";
 import { follow, overlap, parse, trimmed, wordAt } from "./note.js";
@@ -12,7 +13,7 @@ const WAIT_MS = 350; // after an edit, before asking
 const $ = (id) => document.getElementById(id);
 
 // entities: {start, end, prediction, error}, in order, none over another
-const state = { text: "", entities: [], active: null, key: "", needsKey: false };
+const state = { text: "", entities: [], active: null, looked: null, key: "", needsKey: false };
 let timer = 0;
 let flight = new AbortController();
 
@@ -27,6 +28,8 @@ function load(text, spans) {
 
 function edit(text) {
   state.entities = follow(state.entities, state.text, text);
+  // Cues are places in the text that was answered.
+  for (const { prediction } of state.entities) if (prediction) prediction.cues = {};
   state.text = text;
   if (!state.entities.includes(state.active)) state.active = null;
   changed(WAIT_MS);
@@ -76,6 +79,13 @@ function remove(entity) {
 function open(entity) {
   state.active = state.active === entity ? null : entity;
   render();
+}
+
+/** Show what is said of an entity under the mouse or the focus; else of the active one. */
+function regard(entity) {
+  if (entity === state.looked) return;
+  state.looked = entity;
+  showNote();
 }
 
 /** Follow the caret: the entity under it opens, and the button says what it does. */
@@ -176,18 +186,27 @@ function useKey(event) {
 
 function render() {
   const { text, entities, active } = state;
-  paper.show(text, entities, active);
-  findings.show(text, entities, active, { onOpen: open, onRemove: remove });
+  if (!entities.includes(state.looked)) state.looked = null;
+  showNote();
+  findings.show(text, entities, active, { onOpen: open, onLook: regard, onRemove: remove });
   request.show(text, entities, state.needsKey);
   const counts = new Map();
   for (const entity of entities) {
     const { name } = look(entity);
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
+  const held = entities.filter(({ prediction }) => prediction?.holds).length;
+  if (entities.some(({ prediction }) => prediction?.holds !== undefined)) counts.set("hold", held);
   $("count").textContent = [...counts].map(([n, c]) => `${c} ${n.toLowerCase()}`).join(", ");
   $("empty").hidden = entities.length > 0;
   if (!entities.length) showProblem(null);
   offer();
+}
+
+function showNote() {
+  const { text, entities, active, looked } = state;
+  paper.show(text, entities, active, looked ?? active);
+  answer.show(text, looked ?? active);
 }
 
 function offer() {
@@ -231,7 +250,7 @@ function start() {
   $("again").addEventListener("click", () => changed(0));
   $("key-form").addEventListener("submit", useKey);
   $("key").addEventListener("input", () => $("key").setCustomValidity(""));
-  paper.listen({ onEdit: edit, onMove: move, onLeave: () => offer(), onMark: toggle });
+  paper.listen({ onEdit: edit, onMove: move, onLook: regard, onLeave: () => offer(), onMark: toggle });
   request.listen({ announce });
   const { text, spans } = parse(SAMPLES[0].note);
   load(text, spans);

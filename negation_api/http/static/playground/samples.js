@@ -2,6 +2,18 @@
 
 export const SAMPLES = [
   {
+    name: "Clinic visit",
+    note: `Seen for [[palpitations]] since Monday. Denies [[syncope]]. Possible [[hyperthyroidism]].
+
+PAST MEDICAL HISTORY:
+1. [[Asthma]] as a child
+2. Status post [[appendectomy]] in 2015
+
+FAMILY HISTORY: Mother had [[breast cancer]]. No [[sudden death]].
+
+Plan: TSH. Return if you have [[chest pain]] or should you feel [[short of breath]].`,
+  },
+  {
     name: "Chest pain",
     note: `54-year-old man with two hours of [[chest pain]] radiating to the left arm. He is [[diaphoretic]] but denies [[shortness of breath]] and [[nausea]]. Known [[hypertension]]; no history of [[diabetes]].
 
