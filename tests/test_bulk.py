@@ -336,10 +336,10 @@ def flat(path: Path) -> list[tuple]:
 def write_csv(path: Path, rows) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["ward", "id", "text", "entities"])
+        writer.writerow(["ward", "id", "text", "entities", "section"])
         for row in rows:
             cells = row["id"], row["text"], json.dumps(row["entities"])
-            writer.writerow(["7 North", *cells])
+            writer.writerow(["7 North", *cells, row.get("section")])
     return path
 
 
@@ -416,6 +416,27 @@ def test_notes_of_parquet_hold_typed_predictions(run, few_notes, tmp_path):
     for answer in (first, first["experiencer"], first["temporality"]):
         assert answer["score"] == max(answer["scores"].values())
     assert isinstance(first["holds"], bool)
+
+
+@pytest.mark.parametrize("write", [write_jsonl, write_csv, write_parquet])
+def test_a_section_is_read_of_a_note_and_of_an_entity(run, write, tmp_path):
+    text, place = "Gout.", {"start": 0, "end": 4}
+    entities = [place, place | {"section": "PMH"}]
+    body = {"id": "a", "text": text, "entities": entities, "section": "FHx"}
+    path = tmp_path / f"in.{write.__name__.removeprefix('write_')}"
+    assert run(write(path, [body]), "-o", tmp_path / "o.jsonl", "--explain")[0] == 0
+    (answer,) = load(tmp_path / "o.jsonl")
+    assert [each["section"] for each in answer["predictions"]] == ["FHx", "PMH"]
+
+
+def test_another_switch_of_axes_computes_anew(environ, tmp_path):
+    body = {"text": "No pain.", "entities": [{"start": 3, "end": 7}]}
+    path, out = write_jsonl(tmp_path / "in.jsonl", [body]), tmp_path / "out.jsonl"
+    for switch, has_axes in (("on", True), ("off", False)):
+        args = ("predict", path, "-o", out, *["--overwrite"] * (switch == "off"))
+        assert Command(args, env=environ | {"AXES": switch}).finish()[0] == 0
+        (prediction,) = load(out)[0]["predictions"]
+        assert ("holds" in prediction) is has_axes
 
 
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])

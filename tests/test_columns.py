@@ -43,13 +43,13 @@ def test_spark_has_the_types_that_arrow_has():
     ddl = spark_schema(SPARK)
     struct = "array<struct<id: string, start: long, end: long, label: string"
     assert ddl.startswith(f"id string, predictions {struct}, score: double,")
+    model = "name: string, revision: string, sha256: string, precision: string"
     assert ddl.endswith(
-        "errors array<struct<pointer: string, detail: string>>, model struct<"
-        "name: string, revision: string, sha256: string, precision: string>"
+        "errors array<struct<pointer: string, detail: string>>,"
+        f" model struct<{model}, axes: struct<{model}>>"
     )
-    assert spark_schema(MODEL) == (
-        "name string, revision string, sha256 string, precision string"
-    )
+    one = "name string, revision string, sha256 string, precision string"
+    assert spark_schema(MODEL) == f"{one}, axes struct<{model}>"
 
 
 @pytest.mark.parametrize("explain", [False, True])

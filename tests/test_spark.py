@@ -237,6 +237,21 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
     assert prediction.context == "No [entity] pain [entity]." and not prediction.fhir
 
 
+def test_a_model_beside_is_named_in_each_answer(spark, job, labels_model):
+    settings = Settings(model=str(labels_model))
+    model = job.identify(spark, settings)
+    frame = spark.sql("""
+        select 'a' as id, 'Gout.' as text,
+            array(named_struct('start', 0L, 'end', 4L, 'section', 'FHx')) as entities
+    """)
+    (answer,) = job.predict(frame, settings, explain=True).collect()
+    assert answer.model == model and model.axes.name.startswith("negation-api")
+    (prediction,) = answer.predictions
+    assert prediction.section == "FHx" and prediction.holds is not None
+    alone = job.identify(spark, Settings(model=str(labels_model), axes=False))
+    assert alone.axes is None and alone.sha256 == model.sha256
+
+
 def run(job, spark, source: str, output: Path, **options) -> None:
     """Do what the job's main does, in this session."""
     source = job.read(spark, source)

@@ -232,7 +232,8 @@ def _seed(job: Job, settings: Settings, classifier) -> bytes:
     """Give everything but its rows that a part depends on."""
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
-    options = (job.format_out, job.one_entity, job.flat, job.explain, job.fhir)
+    asked = job.explain, job.fhir, settings.axes
+    options = (job.format_out, job.one_entity, job.flat, *asked)
     model = tuple(dump_model(classifier).values())
     return repr((code_digest(), batch, limits, options, model)).encode()
 

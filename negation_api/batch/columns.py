@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from marshmallow import Schema, fields
 
 from negation_api.contract.errors import PlaceSchema
-from negation_api.contract.reply import ModelSchema, PredictionSchema, StatusSchema
+from negation_api.contract.reply import AnsweringSchema, PredictionSchema, StatusSchema
 from negation_api.contract.shapes import Id
 
 Columns = Mapping[str, fields.Field]
@@ -69,9 +69,9 @@ SPARK = {
     "id": Id(),
     "predictions": _PREDICTIONS,
     "errors": fields.List(fields.Nested(PlaceSchema)),
-    "model": fields.Nested(ModelSchema),
+    "model": fields.Nested(AnsweringSchema),
 }
-MODEL = _members(ModelSchema)
+MODEL = _members(AnsweringSchema)
 
 
 def flat_rows(reply: dict) -> Iterator[dict]:

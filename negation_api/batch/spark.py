@@ -161,7 +161,8 @@ def identify(
 
     def tell(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
         for _ in batches:
-            yield pyarrow.RecordBatch.from_pylist([dump_model(load(settings))])
+            model = dump_model(load(settings))
+            yield pyarrow.RecordBatch.from_pylist([model], arrow_schema(pyarrow, MODEL))
 
     (model,) = (
         spark.range(1, numPartitions=1).mapInArrow(tell, spark_schema(MODEL)).collect()
@@ -321,6 +322,7 @@ def main(argv: list[str], load=load_model) -> int:
     add("--input", required=True, help="Parquet files, or a table that lies in files")
     add("--output", required=True, help="directory for Parquet files, the job's own")
     add("--model", required=True, help="directory on the executors")
+    add("--axes", default="on", choices=("on", "off"), help="answer whose and when")
     add("--precision", default="fp32", choices=("fp32", "int8"))
     add("--explain", action="store_true", help="give the sentence that was read")
     add("--fhir", action="store_true", help="give FHIR's word for each label")
@@ -328,7 +330,9 @@ def main(argv: list[str], load=load_model) -> int:
     add("--rows-a-task", type=int, default=TASK_ROWS, help="computed by one core")
     add("--overwrite", action="store_true", help="remove parts of another input")
     args = parser.parse_args(argv)
-    settings = Settings(model=args.model, precision=args.precision)
+    settings = Settings(
+        model=args.model, precision=args.precision, axes=args.axes == "on"
+    )
     options = {"explain": args.explain, "fhir": args.fhir}
     with _session() as spark:
         try:

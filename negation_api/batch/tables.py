@@ -23,9 +23,10 @@ from negation_api.scoring import Answered
 
 UTF16 = BOM_UTF16_LE, BOM_UTF16_BE  # UTF-32's begins with the first
 FORMATS = ("jsonl", "csv", "parquet")
-NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit")
-ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit")
+NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit", "section")
+ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit", "section")
 ENTITY_FIELDS = {"start": "start", "end": "end", "entity_id": "id"}
+ENTITY_MEMBERS = "start", "end", "id", "section"
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
 ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory
@@ -219,7 +220,7 @@ def _row_of(batch) -> dict | Invalid:
 
 
 def without_nulls(row: dict) -> dict:
-    """Leave out what is null, and of entities all but place and id."""
+    """Leave out what is null, and of entities what is not read."""
     row = {key: value for key, value in row.items() if value is not None}
     if isinstance(row.get("entities"), list):
         row["entities"] = [_entity(entity) for entity in row["entities"]]
@@ -229,7 +230,7 @@ def without_nulls(row: dict) -> dict:
 def _entity(entity):
     if not isinstance(entity, dict):
         return entity
-    found = {key: entity.get(key) for key in ENTITY_FIELDS.values()}
+    found = {key: entity.get(key) for key in ENTITY_MEMBERS}
     return {key: value for key, value in found.items() if value is not None}
 
 
