@@ -129,14 +129,14 @@ class Forms:
     def read(self, start: int, end: int, letters: bool = True) -> str:
         """Give ``text[start:end]`` as a reader takes it.
 
-        :param letters: whether what has letters may be read as something else, too.
+        :param letters: whether letters may be read in the place of others.
         """
         pieces, at = [], start
         place = bisect_left(self._starts, start)
         while place < len(self._edits) and self._starts[place] < end:
             edit = self._edits[place]
-            written = self._text[edit.start : edit.end]
-            if edit.end <= end and (letters or not any(map(str.isalnum, written))):
+            words = self._text[edit.start : edit.end] + edit.words
+            if edit.end <= end and (letters or not any(map(str.isalnum, words))):
                 pieces += [self._text[at : edit.start], edit.words]
                 at = edit.end
             place += 1
