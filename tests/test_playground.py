@@ -273,7 +273,10 @@ def test_by_mouse(driver, server):
 
 
 HOLDS = {  # words of the first note -> the line under it, and what is underlined
-    "palpitations": ("Yes Status Present 96 % Whose Patient 96 % When Current 96 %", {}),
+    "palpitations": (
+        "Yes Status Present 96 % Whose Patient 96 % When Current 96 %",
+        {},
+    ),
     "syncope": (
         "No, absent Status Absent 96 % Whose Patient 96 % When Current 96 %",
         {"label": ["Denies"]},
