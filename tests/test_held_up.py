@@ -133,18 +133,19 @@ def large_note() -> bytes:
 LINES = "Denies pain, no fever.\n"
 ENTITY = {"start": 7, "end": 11}
 LOADS = {
-    "notes of 380 KB": (420, large_note(), {200, 429}),
+    # 503: the oldest of those that still send, when all together hold too much.
+    "notes of 380 KB": (420, large_note(), {200, 429, 503}),
     "350,000 documents": (
         400,
         post(b'{"documents":[' + b",".join([b"{}"] * 349_500) + b"]}"),
-        {400, 422, 429},
+        {400, 422, 429, 503},
     ),
     "a mebibyte for one entity": (
         200,
         post({"text": LINES * 30_000, "entities": [ENTITY]}),
-        {200, 429},
+        {200, 429, 503},
     ),
-    "a mebibyte of brackets": (200, post(b"[" * 1_000_000), {400, 429}),
+    "a mebibyte of brackets": (200, post(b"[" * 1_000_000), {400, 429, 503}),
     "/metrics": (400, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", {200, 429}),
 }
 
@@ -185,7 +186,9 @@ def test_requests_that_are_much_work_hold_nobody_up(server, soon, kind):
     done, slowest = results.get(timeout=120)
     process.join()
     assert set(done) <= LOADS[kind][-1]
-    assert slowest < REQUEST_TIMEOUT + 1
+    assert (
+        slowest < REQUEST_TIMEOUT + 5
+    )  # of it, sending the body and waiting for a CPU
     assert server.stderr() == ""
 
 
