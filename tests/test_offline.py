@@ -12,7 +12,7 @@ from notes import make_notes
 
 def answers(model: str, bodies: list[dict], window: int, **settings) -> dict:
     """Give the scores of every entity, by note and place."""
-    settings = Settings(model=model, axes=False, **settings)
+    settings = Settings(model=model, **settings)
     scorer = Scorer(load_classifier(settings), settings)
     found = {}
     for first in range(0, len(bodies), window):
