@@ -1,4 +1,4 @@
-"""The application with a classifier of a few lines that answers the axes too.
+"""The application with a classifier of a few lines that answers all questions.
 
 ``gunicorn --pythonpath tests keywords:app``.
 """
@@ -18,20 +18,20 @@ WORDS = {
 }
 
 
-class AxesClassifier(KeywordClassifier):
+class WordsClassifier(KeywordClassifier):
     """Answers by the words of the sentence and its heading."""
 
-    headed = True
+    headed, axes = True, AXES
 
-    def after_fork(self, *shares):
-        """Nothing to share out."""
+    def after_fork(self):
+        pass
 
     def classify(self, rows):
         sentences = [set(self._sentence(row).strip(":.").split()) for row in rows]
         return [self._answer(words) for words in sentences]
 
     def _answer(self, words):
-        axes = {axis: Choice(_scores(words, AXES[axis])) for axis in AXES}
+        axes = {axis: Choice(_scores(words, AXES[axis])) for axis in self.axes}
         return Prediction(_scores(words, LABELS), **axes)
 
 
@@ -43,4 +43,4 @@ def _scores(words, values):
     return {value: 1 - 2 * rest if value == best else rest for value in values}
 
 
-app = create_app(Settings.from_env(), AxesClassifier())
+app = create_app(Settings.from_env(), WordsClassifier())
