@@ -107,7 +107,7 @@ def test_a_thread_waiting_for_its_core_takes_all_that_came_meanwhile():
     batcher.start()
     deadline = time.monotonic() + 30
     clients = [
-        threading.Thread(target=batcher.classify, args=([[1, 2, n]], deadline))
+        threading.Thread(target=batcher.classify, args=([(1, 2, n)], deadline))
         for n in range(8)
     ]
     with cores.open(0) as core, core:
