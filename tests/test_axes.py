@@ -173,10 +173,12 @@ def test_axes_equal_the_reference(toy_model):
 
 
 @pytest.fixture(scope="module")
-def beside(labels_model, toy_model) -> Beside:
-    """A model of labels, and one that answers the axes beside it."""
-    first = load(labels_model, axes=False)
-    return Beside(first, load(toy_model))
+def beside(labels_model, tmp_path_factory) -> Beside:
+    """A model of labels, and another one that answers the axes beside it."""
+    from toy import add_axes, write_bert
+
+    other = write_bert(tmp_path_factory.mktemp("other") / "toy", hidden_size=48)
+    return Beside(load(labels_model, axes=False), load(add_axes(other)))
 
 
 def test_beside_the_label_is_the_first_s_and_the_axes_the_second_s(beside):
@@ -438,6 +440,14 @@ def test_in_a_note_it_is_text_like_any_other(toy, toy_client, kind):
     for prediction in reply["predictions"]:
         row = toy.encode(prediction["context"], ours=True)
         assert num_markers(toy, row) == 2
+
+
+@pytest.mark.parametrize("kind", [*THIRD, "words taken out"])
+def test_what_we_marked_has_no_third_marker_whatever_became_of_it(toy, kind):
+    """Cues are sought by taking words out: "[ any entity ]" becomes a marker."""
+    third = THIRD.get(kind, "[ entity ]")
+    for sentence in (f"{third} [entity] pain [entity]", f"[entity] {third} [entity]"):
+        assert num_markers(toy, toy.encode(sentence, ours=True)) == 2
 
 
 def num_markers(classifier, row) -> int:

@@ -283,6 +283,18 @@ def test_a_run_goes_on_up_to_the_first_row_that_changed(start, run, notes, tmp_p
     assert len(load(tmp_path / "out.jsonl")) == len(rows)
 
 
+def test_a_run_with_another_switch_of_axes_begins_anew(start, environ, notes, tmp_path):
+    output = tmp_path / "out.jsonl"
+    command = start(notes, "-o", output)
+    wait_for_blocks(command, tmp_path / "out.jsonl.journal", 3)
+    command.signal(signal.SIGKILL)
+    command.finish()
+    other = Command(("predict", notes, "-o", output), env=environ | {"AXES": "off"})
+    code, _, err = other.finish()
+    assert code == 0 and summary(err)["resumed"] == 0
+    assert not any("holds" in p for row in load(output) for p in row["predictions"])
+
+
 def test_two_runs_do_not_write_the_same_output(start, run, notes, tmp_path):
     command = start(notes, "-o", tmp_path / "out.jsonl")
     wait_for_blocks(command, tmp_path / "out.jsonl.journal", 1)
@@ -427,16 +439,6 @@ def test_a_section_is_read_of_a_note_and_of_an_entity(run, write, tmp_path):
     assert run(write(path, [body]), "-o", tmp_path / "o.jsonl", "--explain")[0] == 0
     (answer,) = load(tmp_path / "o.jsonl")
     assert [each["section"] for each in answer["predictions"]] == ["FHx", "PMH"]
-
-
-def test_another_switch_of_axes_computes_anew(environ, tmp_path):
-    body = {"text": "No pain.", "entities": [{"start": 3, "end": 7}]}
-    path, out = write_jsonl(tmp_path / "in.jsonl", [body]), tmp_path / "out.jsonl"
-    for switch, has_axes in (("on", True), ("off", False)):
-        args = ("predict", path, "-o", out, *["--overwrite"] * (switch == "off"))
-        assert Command(args, env=environ | {"AXES": switch}).finish()[0] == 0
-        (prediction,) = load(out)[0]["predictions"]
-        assert ("holds" in prediction) is has_axes
 
 
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
