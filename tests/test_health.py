@@ -39,8 +39,8 @@ def test_a_worker_that_takes_nothing_is_not_healthy(classifier):
         waits = pool.submit(batcher.classify, [(1,)], time.monotonic() + 20)
         wait_until(lambda: client.get("/health").status_code == 503, 10, "a 503")
         assert client.get("/health").json == {"status": "stuck"}
-        threading.Thread(target=batcher.start).start()
         classifier.vocabulary += ["denies", "pain"]
+        threading.Thread(target=batcher.start).start()
         waits.result()
     wait_until(lambda: client.get("/health").status_code == 200, 10, "a 200")
     batcher.stop()
