@@ -112,6 +112,11 @@ def _refuse_tokens(form: str, allowed: int, given: int) -> None:
     raise Invalid.at(message, form)
 
 
+def asked(query: Query, predictions: Iterable[Prediction]) -> list[Prediction]:
+    """Give *predictions* without what the query does not ask for."""
+    return [each if query.axes else each.label_only() for each in predictions]
+
+
 def explain(
     answered: Iterable[tuple[Document, Sequence[Prediction]]],
     query: Query,
@@ -229,14 +234,28 @@ class Scorer:
                 faults.append((path, f"The model failed ({type(result).__name__})."))
         if faults:
             return Rejected(document.id, Invalid(*faults).errors)
-        (found,) = explain(
-            [(document, results)],
-            query,
-            self.classifier,
-            lambda rows: list(self._classify(rows)),
-            self.settings.max_request_tokens,
-        )
-        return Answered(query, results, self.classifier.headed, found)
+        predictions = asked(query, results)
+        try:
+            found = self._explain(query, predictions)
+        except Exception as error:  # of a row that cues are sought with
+            failed = f"The model failed ({type(error).__name__})."
+            return Rejected(document.id, Invalid.at(failed).errors)
+        return Answered(query, predictions, self.classifier.headed, found)
+
+    def _explain(self, query: Query, predictions: list[Prediction]):
+        """Find the cues of the one document of *query*, or raise as the model does."""
+
+        def classify(rows: list[Row]) -> list[Prediction]:
+            results = list(self._classify(rows))
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+            return results
+
+        answered = [(query.documents[0], predictions)]
+        limit = self.settings.max_request_tokens
+        (found,) = explain(answered, query, self.classifier, classify, limit)
+        return found
 
     def _load(self, body) -> tuple[Query | Rejected, list[Row] | None]:
         """Validate and encode one body; the rows of a rejected one are None."""

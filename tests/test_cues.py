@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from negation_api import cues
 from negation_api.contract.labels import Choice, Prediction
 from negation_api.contract.request import Document, Entity, load_query
-from negation_api.scoring import contexts_of, encode_contexts
+from negation_api.scoring import Scorer, contexts_of, encode_contexts
 from negation_api.settings import Settings
 from negation_api.text.spans import Span
 
@@ -147,3 +147,32 @@ def test_cues_are_given_with_explain_only(client):
     body = {"sentence": "denies [entity] fever [entity]"}
     assert "cues" not in client.post("/predict", json=body).json
     assert load_query(body, Settings()).explain is False
+
+
+def test_axes_that_are_not_asked_for_have_no_cues(axes_client):
+    body = {"sentence": "mother denies [entity] fever [entity]", "explain": True}
+    whole = axes_client.post("/predict", json=body).json["cues"]
+    without = axes_client.post("/predict", json=body | {"axes": False}).json["cues"]
+    assert whole.keys() == {"label", "experiencer"}
+    assert without == {"label": whole["label"]}
+
+
+def test_a_row_that_fails_while_cues_are_sought_costs_its_document_only(classifier):
+    compute = classifier.classify
+
+    def classify(rows):
+        read = [classifier._sentence(row) for row in rows]
+        if "[entity] fever [entity]" in read:
+            raise RuntimeError("fever")
+        return compute(rows)
+
+    classifier.classify = classify
+    bodies = [
+        {"sentence": f"denies [entity] {word} [entity]", "explain": True}
+        for word in ("fever", "pain")
+    ]
+    failed, answered = Scorer(classifier, Settings()).score(bodies)
+    assert failed.errors == [
+        {"pointer": "#", "detail": "The model failed (RuntimeError)."}
+    ]
+    assert answered.cues == [{"label": [Span(0, 6)]}]

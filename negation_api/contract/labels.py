@@ -40,6 +40,10 @@ class Prediction(Choice):
     experiencer: Choice | None = None
     temporality: Choice | None = None
 
+    def label_only(self) -> "Prediction":
+        """Give the same without its axes."""
+        return Prediction(self.scores)
+
     @property
     def holds(self) -> bool | None:
         """Whether the patient has it, or has had it; None without axes."""

@@ -223,7 +223,7 @@ STATUS = {
 
 def dump_model(classifier) -> dict:
     """Say which artefact answers: the ``model`` of every reply."""
-    artefact, beside = classifier.artefact, getattr(classifier, "beside", None)
+    artefact, beside = classifier.artefact, classifier.beside
     model = {
         "name": artefact.name,
         "revision": artefact.revision,
@@ -245,12 +245,11 @@ def dump_document(
     :param headed: whether the label's model read sections, or sentences alone.
     :param cues: of each row, with ``explain``.
     """
-    statuses = [_status(prediction, query.axes) for prediction in predictions]
+    statuses = [_status(prediction) for prediction in predictions]
     if query.fhir:
         texts = document.entity_texts
         for status, given, text in zip(statuses, predictions, texts, strict=True):
-            known = given if query.axes else Prediction(given.scores)
-            status["fhir"] = fhir.members(known, text)
+            status["fhir"] = fhir.members(given, text)
     if query.explain:
         for status, more in zip(statuses, _explanations(document, headed), strict=True):
             status.update(more)
@@ -287,9 +286,8 @@ def _explanations(document: Document, headed: bool) -> Iterator[dict]:
         yield {"context": context} | ({"section": section} if section else {})
 
 
-def _status(prediction: Prediction, with_axes: bool) -> dict:
-    with_axes = with_axes and prediction.holds is not None
-    status = {}
+def _status(prediction: Prediction) -> dict:
+    with_axes, status = prediction.holds is not None, {}
     for name, field in STATUS.items():
         value = getattr(prediction, name)
         if "axes" not in field.metadata:

@@ -13,7 +13,7 @@ from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
 from negation_api.http.service import service
 from negation_api.inference.batching import DeadlinePassed
-from negation_api.scoring import dump, encode
+from negation_api.scoring import Row, asked, dump, encode
 
 bp = Blueprint("predict", __name__)
 
@@ -34,10 +34,11 @@ def _answer(deadline: float) -> dict:
     query = load_query(_parse(lap), settings)
     lap("validate")
     rows = encode(query, classifier, settings.max_request_tokens, lap)
-    predictions = _classify([row for document in rows for row in document], deadline)
-    g.answers = _answers(predictions, query.axes)
     gone = _hung_up(request.environ.get("gunicorn.socket"))
     classify = partial(parts.batcher.classify, deadline=deadline, is_gone=gone)
+    flat = [row for document in rows for row in document]
+    predictions = asked(query, _classify(flat, classify))
+    g.answers = _answers(predictions)
     left = settings.max_request_tokens - g.tokens
     reply = dump(query, rows, predictions, classifier, classify, left)
     g.stopwatch.lap("dump")
@@ -58,22 +59,20 @@ def _parse(lap: Callable[[str], None]):
     return body
 
 
-def _classify(rows: list[list[int]], deadline: float) -> list[Prediction]:
+def _classify(rows: list[Row], classify: Callable) -> list[Prediction]:
     g.rows, g.tokens = len(rows), sum(map(len, rows))
     # What is left to do here is to wait; our worker lets another request begin.
     connection = request.environ.get("gunicorn.socket")
     getattr(connection, "end_turn", lambda: None)()
-    waited = partial(g.stopwatch.lap, "queue")
-    gone = _hung_up(connection)
-    predictions = service().batcher.classify(rows, deadline, gone, waited)
+    predictions = classify(rows, on_begun=partial(g.stopwatch.lap, "queue"))
     g.stopwatch.lap("forward")
     return predictions
 
 
-def _answers(predictions: list[Prediction], with_axes: bool) -> dict[str, list[str]]:
+def _answers(predictions: list[Prediction]) -> dict[str, list[str]]:
     """Give what is answered to each question, to be counted."""
     answers = {"label": [prediction.label for prediction in predictions]}
-    for axis in AXES if with_axes else ():
+    for axis in AXES:
         choices = [getattr(prediction, axis) for prediction in predictions]
         answers[axis] = [choice.label for choice in choices if choice]
     return answers
