@@ -103,10 +103,13 @@ check: lint  ## What to run before a commit: lint and the quick tests.
 test: $(VENV)/.dev  ## All tests that need Python packages only.
 	$(BIN)/python -m pytest
 
+explore: $(VENV)/.dev  ## The generated tests with cases that were not tried before.
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=default
+
 test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, root).
 	scripts/install-system.sh
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 
 .PHONY: help install run model train report bench bench-shapes openapi picture format check hashes lint audit \
-    test test-system
+    test explore test-system

@@ -105,7 +105,8 @@ def test_a_damaged_row_of_csv_costs_no_other(texts, quoting, damage, data):
     assert [each for each in answers if each in others] == others
     assert len(answers) + counts["rejected"] == counts["rows"]
     if "\n" not in "".join(texts) and damage != "a lone carriage return":
-        assert counts["rows"] + counts["passed_over"] == len(texts)
+        blank = not rows[hit].strip()
+        assert counts["rows"] + counts["passed_over"] == len(texts) - blank
 
 
 @settings(max_examples=200, deadline=None)

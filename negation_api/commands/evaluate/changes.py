@@ -440,4 +440,5 @@ def changed(case: Case, change: Change, rng: Random) -> Case | None:
     """Give *case* after *change*; None where it does not apply or changes nothing."""
     given = change(case, rng)
     new = edited(case, given) if isinstance(given, list) else given
-    return new if new and new.text != case.text else None
+    # What is only a list's marker is no entity when the markers go.
+    return new if new and new.entity.strip() and new.text != case.text else None
