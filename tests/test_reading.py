@@ -26,6 +26,8 @@ READ = {
     # Stops after abbreviations.
     "Neg. for <flu>": "Neg. for <flu>",
     "No sig. <edema>": "No sig. <edema>",
+    "Cannot excl. <abscess>": "Cannot excl. <abscess>",
+    "No def. <mass>. Lungs clear": "No def. <mass>.",
     "No prev. <MI>": "No prev. <MI>",
     "Hx. <CHF>.": "Hx. <CHF>.",
     "Takes 10 mg. <CHF> stable.": "<CHF> stable.",

@@ -40,12 +40,18 @@ _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split(
 _ABBREVIATIONS = frozenset(
     "pt pts hx dx tx rx sx fx wt ht temp resp abd ext neuro gen lab labs mg mcg ml"
     " cm mm kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept"
-    " hosp inc ca bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post lat"
-    " med inf sup bil bilat lt rt incl est max avg ref tab tabs cap caps susp poss"
-    " prob imp neg pos sig signif evid hist prev abn norm freq occ mod sev int nml"
-    " bilat asympt symp ques poss equiv cont diag eval assoc surg adm disch pulm card"
-    " rad path vasc musc derm psych ortho gyn obs exam circ sens subj obj incr decr"
-    " min max mult simult spont vent w cerv thor lumb hem rheum".split()
+    " hosp inc ca bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post"
+    " lat med inf sup bil bilat lt rt incl est max avg ref tab tabs cap caps susp"
+    " poss prob imp neg pos sig signif evid hist prev abn norm freq occ mod sev int"
+    " nml asympt symp ques equiv cont diag eval assoc surg adm disch pulm card rad"
+    " path vasc musc derm psych ortho gyn obs exam circ sens subj obj incr decr"
+    " mult simult spont vent w cerv thor lumb hem rheum excl def ac acc addl add"
+    " assd calc clin compl conj demon diff dist elev enl ev exacerb fam fem flex"
+    " glob gest indic infil inflam insuff interm intermit isch lac lig loc malig"
+    " metast nl obstr op pneum postop preop pred prog prom rec recur resid resol"
+    " respir spec stab subac subst symm tend trach ulc unchg unilat vag vis vol"
+    " approp apprec localiz overt bx fhx pmh phx psx cx dev disc hemorr intracran"
+    " perf refl therap tox transf visib ident identif".split()
 )
 # A sentence hardly begins with one of these: the stop before it ends an abbreviation.
 _GOES_ON = frozenset("of for to by and or than from on in at with".split())
