@@ -13,9 +13,9 @@ from negation_api.settings import Settings
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Count the CPUs that this process may use; half a CPU counts as one."""
-    return max(1, ceil(cpu_quota(cgroup)))
+def available_cpus(settings: Settings, cgroup: Path = _CGROUP) -> int:
+    """Count the CPUs to compute on, unless *settings* does; half a CPU is one."""
+    return settings.cpus or max(1, ceil(cpu_quota(cgroup)))
 
 
 def cpu_quota(cgroup: Path = _CGROUP) -> float:
@@ -45,7 +45,7 @@ class Layout:
     @classmethod
     def of(cls, settings: Settings) -> "Layout":
         """Two workers, and a thread for each CPU, unless *settings* says otherwise."""
-        threads = settings.inference_threads or available_cpus()
+        threads = settings.inference_threads or available_cpus(settings)
         return cls(settings.web_concurrency or 2, threads)
 
 

@@ -76,8 +76,15 @@ class Settings:
         " (`https://notes.example.org`); empty allows none",
     )
     web_concurrency: int = _setting(0, "worker processes; 0 is two", low=0, high=256)
+    cpus: int = _setting(
+        0,
+        "CPUs to compute on, of all workers together; 0 counts them. For where more are"
+        " seen than may be used: one vCPU of Fargate shows two",
+        low=0,
+        high=256,
+    )
     inference_threads: int = _setting(
-        0, "inference threads in a worker; 0 chooses from the CPU quota", low=0, high=64
+        0, "inference threads in a worker; 0 is one for each CPU", low=0, high=64
     )
     pin_cpus: bool = _setting(
         True,

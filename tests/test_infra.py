@@ -464,7 +464,7 @@ def test_what_the_task_is_told_are_settings():
     told = Stack(ENVIRONMENT).resolve(told)
     settings = Settings.from_env(told)
     assert (settings.precision, settings.metrics_port) == ("int8", 9100)
-    assert settings.inference_threads == 2  # of 2048 units
+    assert settings.cpus == settings.inference_threads == 2  # of 2048 units
 
 
 def test_every_size_has_as_many_threads_as_cores():

@@ -5,6 +5,8 @@ from dataclasses import fields
 
 import pytest
 
+from conftest import KeywordClassifier
+from negation_api.http.app import make_service
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import SettingError, Settings
 
@@ -162,7 +164,7 @@ def cgroup(root, **files: str):
     ],
 )
 def test_quota_of_cgroup_v2(tmp_path, cpu_max, cpus):
-    assert available_cpus(cgroup(tmp_path, cpu_max=cpu_max)) == cpus
+    assert available_cpus(Settings(), cgroup(tmp_path, cpu_max=cpu_max)) == cpus
 
 
 @pytest.mark.parametrize(
@@ -177,16 +179,16 @@ def test_quota_of_cgroup_v2(tmp_path, cpu_max, cpus):
 def test_quota_of_cgroup_v1(tmp_path, quota, period, cpus):
     files = {"cpu__cpu_cfs_quota_us": quota, "cpu__cpu_cfs_period_us": period}
 
-    assert available_cpus(cgroup(tmp_path, **files)) == cpus
+    assert available_cpus(Settings(), cgroup(tmp_path, **files)) == cpus
 
 
 @pytest.mark.parametrize("cpu_max", ["", "max\n", "many 100000\n", "1 2 3", "5 0\n"])
 def test_quota_that_cannot_be_read_is_none(tmp_path, cpu_max):
-    assert available_cpus(cgroup(tmp_path, cpu_max=cpu_max)) == HOST
+    assert available_cpus(Settings(), cgroup(tmp_path, cpu_max=cpu_max)) == HOST
 
 
 def test_no_cgroup_is_no_quota(tmp_path):
-    assert available_cpus(tmp_path) == HOST
+    assert available_cpus(Settings(), tmp_path) == HOST
 
 
 @pytest.mark.parametrize(
@@ -214,9 +216,19 @@ def test_cpus_that_others_hold_are_not_counted(tmp_path):
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        assert available_cpus(tmp_path) == 1
+        assert available_cpus(Settings(), tmp_path) == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def test_workers_compute_in_turn_where_more_cpus_are_seen_than_given():
+    """One vCPU of Fargate shows two CPUs, and has no quota."""
+    settings = Settings.from_env({"CPUS": "1"})
+    service = make_service(settings, KeywordClassifier())
+
+    assert Layout.of(settings) == Layout(2, 1)
+    assert [service.cores.of(seat) for seat in range(2)] == [[0], [0]]
+    assert pinned_cpus(settings) == ([] if HOST > 1 else [0])
 
 
 def test_workers_and_threads_can_be_given():

@@ -96,7 +96,7 @@ class Job:
     overwrite: bool
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> "Job":
+    def of(cls, args: argparse.Namespace, settings: Settings) -> "Job":
         streams = args.output == "-"
         one_entity = args.rows == "entity"
         job = cls(
@@ -109,7 +109,7 @@ class Job:
             args.flat or one_entity,
             args.explain,
             args.fhir,
-            args.workers or available_cpus(),
+            args.workers or available_cpus(settings),
             args.overwrite,
         )
         if job.input == "-" and job.format_in == "parquet":
@@ -152,7 +152,7 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
     :param load: gives the classifier.
     """
     try:
-        return run(Job.of(args), settings, load(settings))
+        return run(Job.of(args, settings), settings, load(settings))
     except InputError as error:
         return _fail(CANNOT, str(error))
     except BrokenProcessPool:

@@ -56,7 +56,7 @@ def create_app(settings: Settings, classifier) -> Flask:
 def make_service(settings: Settings, classifier) -> Service:
     """Make what the routes share; the batcher's threads are not started."""
     layout = Layout.of(settings)
-    num_cores = max(layout.threads, available_cpus())
+    num_cores = max(layout.threads, available_cpus(settings))
     cores = Cores(num_cores, layout.workers, pinned_cpus(settings))
     batcher = Batcher(
         classifier,
