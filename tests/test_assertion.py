@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from negation_api.contract.labels import Prediction
 from negation_api.text.markers import EntityTooLong, MarkerError, fit_window, is_marked
-from negation_api.text.offsets import Offsets
+from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.sentences import MAX_SIDE_CHARS, Note
 from negation_api.text.spans import Span
 
@@ -175,6 +175,22 @@ def test_code_points_are_what_python_counts():
     offsets = Offsets(TEXT, "codepoint")
     assert offsets.length == len(TEXT)
     assert [offsets.to_code_points(n) for n in range(8)] == list(range(8))
+
+
+@given(st.text("a\u00e9\u20ac😀e\u0301", min_size=1, max_size=8), st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_unit_that_fits_is_found(text, data):
+    """What was counted in one unit stands there in it, and in whichever agrees."""
+    meant, said = (data.draw(st.sampled_from(OFFSET_UNITS)) for _ in range(2))
+    first, last = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
+    ends = [Offsets(text, meant).from_code_point(n) for n in (first, last)]
+    quoted, offsets = text[first:last], Offsets(text, said)
+    fitting = offsets.fitting_units(quoted, *ends)
+    fitting += [said] if offsets.hold(quoted, *ends) else []
+    assert meant in fitting
+    for unit in fitting:
+        points = [Offsets(text, unit).to_code_points(n) for n in ends]
+        assert text[slice(*points)] == quoted and None not in points
 
 
 # --- anything at all ----------------------------------------------------------

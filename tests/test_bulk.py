@@ -441,6 +441,27 @@ def test_a_section_is_read_of_a_note_and_of_an_entity(run, write, tmp_path):
     assert [each["section"] for each in answer["predictions"]] == ["FHx", "PMH"]
 
 
+def test_an_entity_is_compared_with_its_text(run, tmp_path):
+    place, texts = {"start": 3, "end": 7}, ("gout", "pain", None)
+    notes = [
+        {"id": text, "text": "No gout.", "entities": [place | {"text": text}]}
+        for text in texts
+    ]
+    given = [
+        (write_parquet(tmp_path / "in.parquet", notes), "note"),
+        (tmp_path / "in.csv", "entity"),
+    ]
+    rows = "".join(f"{text},No gout.,3,7,{text or ''}\r\n" for text in texts)
+    given[1][0].write_text(f"id,text,start,end,entity_text\r\n{rows}", newline="")
+    for path, kind in given:
+        out = tmp_path / f"{kind}.jsonl"
+        assert run(path, "-o", out, "--rows", kind)[0] == 3
+        assert len(load(out)) == 2
+        (reject,) = load(tmp_path / f"{kind}.jsonl.rejects.jsonl")
+        (error,) = reject["errors"]
+        assert (reject["id"], error["pointer"]) == ("pain", "#/entities/0/text")
+
+
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
 def test_axes_that_are_switched_off_are_empty_columns(environ, to, tmp_path):
     body = {"text": "Denies pain.", "entities": [{"start": 7, "end": 11}]}

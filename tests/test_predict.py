@@ -73,6 +73,15 @@ def test_offsets_are_counted_in_the_unit_asked_for_both_ways(
     assert classifier.sentences == ["😀 denies [entity] fever [entity]"]
 
 
+def test_what_stands_at_its_offsets_may_be_sent_beside_them(client):
+    text, units = "😀 Denies fever", {"codepoint": 9, "utf16": 10, "utf8": 12}
+    for unit, start in units.items():
+        entity = {"start": start, "end": start + 5, "text": "fever"}
+        body = {"text": text, "entities": [entity], "offset_unit": unit}
+        (prediction,) = post(client, body).json["predictions"]
+        assert prediction["label"] == "ABSENT" and "text" not in prediction
+
+
 def test_note_without_entities(client):
     assert post(client, {"text": "x", "entities": []}).json["predictions"] == []
 
@@ -212,7 +221,7 @@ INVALID = [
     (
         {"text": CANARY, "entities": [{**E, CANARY: CANARY}]},
         "#/entities/0",
-        "1 unknown fields; known are: id, start, end, section.",
+        "1 unknown fields; known are: id, start, end, text, section.",
     ),
     (
         {"text": CANARY, "entities": [{**E, "id": CANARY}, {**E, "id": CANARY}]},
@@ -238,6 +247,49 @@ INVALID = [
         {"text": "é", "entities": [{"start": 1, "end": 2}], "offset_unit": "utf8"},
         "#/entities/0/start",
         "1 is inside a character.",
+    ),
+    (
+        {"text": f"é {CANARY}", "entities": [{"start": 3, "end": 12, "text": CANARY}]},
+        "#/entities/0/text",
+        'Does not stand there in codepoint; it does with "offset_unit": "utf8".',
+    ),
+    (
+        {
+            "text": f"😀{CANARY} x",
+            "entities": [{"start": 2, "end": 11, "text": CANARY}],
+        },
+        "#/entities/0/text",
+        'Does not stand there in codepoint; it does with "offset_unit": "utf16".',
+    ),
+    (
+        {
+            "text": f"éé {CANARY}",
+            "entities": [{"start": 3, "end": 12, "text": CANARY}],
+            "offset_unit": "utf8",
+        },
+        "#/entities/0/text",
+        "Does not stand there in utf8; it does with"
+        ' "offset_unit": "codepoint" or "utf16".',
+    ),
+    (
+        {"text": f"x {CANARY}", "entities": [{"start": 1, "end": 10, "text": CANARY}]},
+        "#/entities/0/text",
+        "Stands there in none of: codepoint, utf16, utf8.",
+    ),
+    (
+        {"text": CANARY, "entities": [{**E, "text": CANARY.upper()[:4]}]},
+        "#/entities/0/text",
+        "Stands there in none of: codepoint, utf16, utf8.",
+    ),
+    (
+        {"text": CANARY, "entities": [{"start": 0, "end": 10, "text": CANARY}]},
+        "#/entities/0/end",
+        "At most 9, the text's length; given 10.",
+    ),
+    (
+        {"text": CANARY, "entities": [{**E, "text": 5}]},
+        "#/entities/0/text",
+        "Not a valid string.",
     ),
     (
         {"text": CANARY, "entities": [E], "offset_unit": CANARY},

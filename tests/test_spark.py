@@ -221,15 +221,17 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
 
     frame = spark.sql("""
         select 7L as id, cast(unhex('FF') as string) as text, array(struct(0L as start,
-            1L as end)) as entities
+            1L as end, cast(null as string) as text)) as entities
         union all select null, null, null
-        union all select 9L, 'No pain.', array(struct(3L, 7L))
+        union all select 8L, 'No pain.', array(struct(3L, 7L, 'gout'))
+        union all select 9L, 'No pain.', array(struct(3L, 7L, 'pain'))
     """)
     answers = job.predict(frame, Settings(model="./weights"), explain=True).collect()
     details = [error.detail for row in answers for error in row.errors or ()]
     assert sorted(details) == [
         "Must hold exactly one of: sentence, text, documents; given 0.",
         "Not UTF-8 at byte 0.",
+        "Stands there in none of: codepoint, utf16, utf8.",
     ]
     (answered,) = (row for row in answers if row.id == "9")
     assert answered.model.name == "weights" and len(answered.predictions) == 1

@@ -24,9 +24,15 @@ from negation_api.scoring import Answered
 UTF16 = BOM_UTF16_LE, BOM_UTF16_BE  # UTF-32's begins with the first
 FORMATS = ("jsonl", "csv", "parquet")
 NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit", "section")
-ENTITY_COLUMNS = ("id", "text", "start", "end", "entity_id", "offset_unit", "section")
-ENTITY_FIELDS = {"start": "start", "end": "end", "entity_id": "id"}
-ENTITY_MEMBERS = "start", "end", "id", "section"
+# column of a row with one entity -> member of the entity
+ENTITY_FIELDS = {
+    "start": "start",
+    "end": "end",
+    "entity_id": "id",
+    "entity_text": "text",
+}
+ENTITY_COLUMNS = ("id", "text", *ENTITY_FIELDS, "offset_unit", "section")
+ENTITY_MEMBERS = "start", "end", "id", "text", "section"
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
 ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory

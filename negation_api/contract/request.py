@@ -145,6 +145,12 @@ class EntitySchema(StrictSchema):
     id = Id(metadata=_NAME)
     start = _offset("first character, counted in `offset_unit`")
     end = _offset("first character after it, counted in `offset_unit`")
+    text = Text(
+        metadata={
+            "description": "the entity as you have it; refused, with the `offset_unit`"
+            " that would fit, unless it is what stands from `start` to `end`"
+        }
+    )
     section = _section("of the note that it stands in")
 
 
@@ -370,6 +376,22 @@ def _load_entities(
 
 
 def _load_entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
+    start, end, text = data["start"], data["end"], data.get("text")
+    is_right = text is None or offsets.hold(text, start, end)
+    fitting = [] if is_right else offsets.fitting_units(text, start, end)
+    if fitting:  # what else is wrong comes of it
+        units = " or ".join(f'"{unit}"' for unit in fitting)
+        detail = f'Does not stand there in {offsets.unit}; it does with "offset_unit":'
+        raise Invalid.at(f"{detail} {units}.", "text")
+    span = _load_span(data, offsets)
+    if not is_right:
+        units = ", ".join(OFFSET_UNITS)
+        raise Invalid.at(f"Stands there in none of: {units}.", "text")
+    _check_entity_chars(span.end - span.start, settings, "end")
+    return Entity(data.get("id"), start, end, span, data["section"])
+
+
+def _load_span(data: dict, offsets: Offsets) -> Span:
     start, end = data["start"], data["end"]
     if end > offsets.length:
         raise Invalid.at(
@@ -381,9 +403,7 @@ def _load_entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
     inside = [k for k, point in points.items() if point is None]
     if inside:
         raise Invalid(*[((k,), f"{data[k]} is inside a character.") for k in inside])
-    span = Span(points["start"], points["end"])
-    _check_entity_chars(span.end - span.start, settings, "end")
-    return Entity(data.get("id"), start, end, span, data["section"])
+    return Span(points["start"], points["end"])
 
 
 def _check_entity_chars(given: int, settings: Settings, field: str) -> None:

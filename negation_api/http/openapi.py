@@ -66,7 +66,7 @@ EXAMPLES = {
     },
     "utf16": {
         "text": "\N{SNEEZING FACE} Denies fever.",
-        "entities": [{"start": 10, "end": 15}],
+        "entities": [{"start": 10, "end": 15, "text": "fever"}],
         "offset_unit": "utf16",
     },
     "explained": {

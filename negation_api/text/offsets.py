@@ -1,6 +1,7 @@
 """Offsets as a client counts them, and as Python does."""
 
 from bisect import bisect_left
+from functools import cached_property
 from itertools import accumulate
 
 OFFSET_UNITS = ("codepoint", "utf16", "utf8")
@@ -14,6 +15,8 @@ class Offsets:
     """
 
     def __init__(self, text: str, unit: str):
+        self.unit = unit
+        self._text = text
         self.length = len(text)  # of the text, in units
         self._starts = None  # unit offset of each code point; None: they are equal
         if unit == "utf16" and text and max(text) > "\uffff":
@@ -38,6 +41,29 @@ class Offsets:
             return offset
         index = bisect_left(self._starts, offset)
         return index if self._starts[index] == offset else None
+
+    def hold(self, quoted: str, start: int, end: int) -> bool:
+        """Tell whether *quoted* is what stands from *start* to *end*, both at least 0.
+
+        >>> Offsets("Pain \N{SNEEZING FACE} at night.", "utf16").hold("night", 11, 16)
+        True
+        """
+        if not start <= end <= self.length:
+            return False
+        first, last = self.to_code_points(start), self.to_code_points(end)
+        if first is None or last is None or last - first != len(quoted):
+            return False
+        return self._text.startswith(quoted, first)
+
+    def fitting_units(self, quoted: str, start: int, end: int) -> list[str]:
+        """Name the other units in which *quoted* stands from *start* to *end*."""
+        return [o.unit for o in self._others if o.hold(quoted, start, end)]
+
+    @cached_property
+    def _others(self) -> list["Offsets"]:
+        """The same text in the other units; once, however many entities ask."""
+        units = [unit for unit in OFFSET_UNITS if unit != self.unit]
+        return [Offsets(self._text, unit) for unit in units]
 
 
 def _starts(widths) -> list[int]:
