@@ -321,6 +321,57 @@ def test_too_many_requests_are_refused_from_the_first_line_to_the_last(make):
             pass
 
 
+def test_a_patient_one_waits_for_room(make, model, clients):
+    batcher = make(queue_tokens=250)
+    hold(model, batcher, clients)
+    others = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 26)])
+    wait_for(batcher, 6)
+    patient = clients.submit(ask, batcher, [(1,) * 30], patient=True)
+    wait_until(lambda: batcher._patient, SOON, "it waits")
+    assert batcher.waiting[0] == 6
+    model.gate.set()
+    assert patient.result() == [(1,) * 30]
+    assert len(others.result()) == 6
+
+
+def test_nobody_overtakes_a_patient_one(make, model, clients):
+    batcher, deadline = make(max_requests=1), time.monotonic() + SOON
+    begun = threading.Event()
+
+    def wait():
+        with batcher.permit(deadline, patient=True):
+            begun.set()
+
+    with batcher.permit(deadline):
+        patient = clients.submit(wait)
+        wait_until(lambda: batcher._patient, SOON, "it waits")
+        with pytest.raises(QueueFull):
+            ask(batcher, [(1, 2)])
+        assert not begun.is_set()
+    patient.result()
+    assert ask(batcher, [(1, 2)]) == [(1, 2)]
+
+
+def test_a_patient_one_waits_till_its_deadline_or_the_client_is_gone(
+    make, model, clients
+):
+    batcher = make(max_requests=1, queue_tokens=100)
+    soon = time.monotonic() + 0.1
+    with batcher.permit(time.monotonic() + SOON):
+        with pytest.raises(DeadlinePassed), batcher.permit(soon, patient=True):
+            pass
+    hold(model, batcher, clients)
+    others = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 22)])
+    wait_for(batcher, 2)
+    with pytest.raises(DeadlinePassed):
+        ask(batcher, [(1,) * 30], 0.1, patient=True)
+    with pytest.raises(ClientGone):
+        ask(batcher, [(1,) * 30], patient=True, is_gone=lambda: True)
+    model.gate.set()
+    others.result()
+    assert ask(batcher, [(1,) * 30]) == [(1,) * 30]
+
+
 def test_a_request_larger_than_the_queue_is_answered(make):
     rows = [(n,) * 50 for n in range(20, 120)]
     assert ask(make(queue_tokens=300), rows) == rows

@@ -22,7 +22,8 @@ full: taken whole, there would be nothing to compute while its clients are answe
 
 Bounds. A request enters in slices, at most two in the queue at a time; the queue's
 bound counts admitted slices. So a large note is neither refused for ever nor able
-to fill the queue.
+to fill the queue. A patient request is not refused: it waits in its thread for room,
+and while one does, those that are not patient are refused, or it might never come in.
 """
 
 import logging
@@ -163,6 +164,8 @@ class Batcher:
         self._arrivals = count()
         self._admitted = 0  # tokens of all slices in the queue or being computed
         self._active = 0  # requests
+        self._patient = 0  # requests that wait to be let in
+        self._freed = threading.Condition(self._lock)
         self._pace = Pace()
         self._threads: dict[int, InferenceThread] = {}
         self._stopped = threading.Event()
@@ -175,6 +178,7 @@ class Batcher:
         deadline: float,
         is_gone: Callable[[], bool] = lambda: False,
         on_begun: Callable[[float], None] = lambda when: None,
+        patient: bool = False,
     ) -> list[Prediction]:
         """Classify *rows*, in their order, together with those of other requests.
 
@@ -183,14 +187,19 @@ class Batcher:
         :param deadline: on the clock of ``time.monotonic``.
         :param is_gone: tells whether the client has hung up; asked now and then.
         :param on_begun: told at the end when the first batch began, on the same clock.
-        :raises QueueFull: at once, when there is no room.
+        :param patient: whether to wait for room until the deadline.
+        :raises QueueFull: at once, when there is no room, unless *patient*.
         :raises DeadlinePassed, ClientGone, BatchFailed: see there.
         """
         job = Job(len(rows), deadline)
         slices = self._slices(rows, job)
         if not slices:
             return []
-        self._check_room(deadline, sum(row.length for row in slices[0]))
+        tokens = sum(row.length for row in slices[0])
+        if patient:
+            self._await(lambda: self._has_tokens(tokens), deadline, is_gone)
+        else:
+            self._check_room(deadline, tokens)
         try:
             while slices or job.left:
                 while slices and self._has_room(job):
@@ -202,30 +211,58 @@ class Batcher:
         return job.results
 
     @contextmanager
-    def permit(self, deadline: float) -> Iterator[None]:
+    def permit(self, deadline: float, patient: bool = False) -> Iterator[None]:
         """Be one of the requests under way, from the first line to the last.
 
         So that an overloaded service need not read what it will not take.
 
+        :param patient: whether to wait until few enough are.
         :raises QueueFull: at once, when :meth:`classify` would, or too many are.
+        :raises DeadlinePassed: when *patient* was not enough.
         """
         with self._lock:
-            if self._active >= self._max_requests:
+            if patient:
+                self._await(lambda: self._active < self._max_requests, deadline)
+            elif self._active >= self._max_requests:
                 raise QueueFull(self._retry_after())
-            self._check_room(deadline)
+            else:
+                self._check_room(deadline)
             self._active += 1
         try:
             yield
         finally:
             with self._lock:
                 self._active -= 1
+                self._freed.notify_all()
 
     def _check_room(self, deadline: float, tokens: int = 1) -> None:
         in_time = self._pace.rate * MAX_WAIT * (deadline - time.monotonic())
         with self._lock:
-            room = min(self._queue_tokens, in_time) - self._admitted
-            if self._admitted and tokens > room:
+            late = self._admitted and tokens > in_time - self._admitted
+            if self._patient or late or not self._has_tokens(tokens):
                 raise QueueFull(self._retry_after())
+
+    def _has_tokens(self, tokens: int) -> bool:
+        return not self._admitted or tokens <= self._queue_tokens - self._admitted
+
+    def _await(
+        self,
+        holds: Callable[[], bool],
+        deadline: float,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Wait until *holds*, which is asked with the lock."""
+        with self._lock:
+            self._patient += 1
+            try:
+                while not holds():
+                    self._freed.wait(CLIENT_CHECK_SECONDS)
+                    if time.monotonic() >= deadline:
+                        raise DeadlinePassed("deadline passed")
+                    if is_gone():
+                        raise ClientGone("client gone")
+            finally:
+                self._patient -= 1
 
     def _retry_after(self) -> int:
         return retry_after(self._admitted / 2 / self._pace.rate)
@@ -310,6 +347,7 @@ class Batcher:
         for row in rows:
             row.job.in_queue -= row.length
             self._admitted -= row.length
+        self._freed.notify_all()
 
     # --- inference threads ------------------------------------------------------
 
