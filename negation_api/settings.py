@@ -70,6 +70,9 @@ class Settings:
     playground: bool = _setting(
         True, "`on` serves a page at `/` to try the service in a browser; `off`: 404"
     )
+    cnlpt: bool = _setting(
+        True, "`on` answers where cnlp_transformers does (`docs/cnlpt.md`); `off`: 404"
+    )
     cors_origins: str = _setting(
         "",
         "origins, separated by commas, whose pages may read the answers"

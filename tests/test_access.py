@@ -71,6 +71,16 @@ def test_a_key_is_asked_for_before_the_body_is_read(guarded):
     assert guarded.post("/predict", data=b"not JSON").status_code == 401
 
 
+def test_a_key_is_asked_for_wherever_something_is_posted(guarded):
+    rules = guarded.application.url_map.iter_rules()
+    paths = [rule.rule for rule in rules if "POST" in rule.methods]
+    assert len(paths) >= 3
+    for path in paths:
+        assert guarded.post(path, json={}).status_code == 401
+        reply = guarded.post(path, json={}, headers={"X-API-Key": NEW})
+        assert reply.status_code == 422
+
+
 def test_health_and_documents_need_no_key_and_metrics_do(guarded):
     for path in ("/health", "/openapi.json", "/docs"):
         assert guarded.get(path).status_code == 200

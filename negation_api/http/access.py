@@ -15,7 +15,9 @@ from werkzeug.exceptions import NotFound, Unauthorized
 from negation_api.http.metrics import is_on_own_port
 from negation_api.http.service import service
 
-GUARDED = frozenset({"predict.predict", "metrics.metrics"})  # endpoints
+GUARDED = frozenset(  # endpoints
+    {"predict.predict", "cnlpt.negation", "cnlpt.term_exists", "metrics.metrics"}
+)
 ON_METRICS_PORT = frozenset({"metrics.metrics", "health.health"})
 HEADERS = {
     "Cache-Control": "no-store",  # an answer tells about a patient

@@ -4,8 +4,8 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from negation_api.contract.json import load_json
-from negation_api.http import access, health, metrics, openapi, playground, predict
-from negation_api.http import problems, telemetry
+from negation_api.http import access, cnlpt, health, metrics, openapi, playground
+from negation_api.http import predict, problems, telemetry
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
@@ -48,6 +48,8 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)
     app.register_blueprint(openapi.bp)
+    if settings.cnlpt:
+        app.register_blueprint(cnlpt.bp)
     if settings.playground:
         app.register_blueprint(playground.bp)
     return app

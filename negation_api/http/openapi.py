@@ -14,7 +14,7 @@ from flask import Blueprint, render_template
 from markupsafe import Markup
 
 from negation_api import __version__
-from negation_api.contract import errors, reply, request, shapes
+from negation_api.contract import cnlpt, errors, reply, request, shapes
 from negation_api.http.health import UnfitSchema, HealthSchema
 
 bp = Blueprint(
@@ -82,6 +82,10 @@ EXAMPLES = {
         ]
     },
 }
+CNLPT_EXAMPLES = {
+    "up to 0.7": {"doc_text": _NOTE, "entities": [[14, 24], [33, 38], [49, 58]]},
+    "0.8": {"text": _NOTE, "entity_spans": [[14, 24], [33, 38], [49, 58]]},
+}
 
 
 # request -> reply
@@ -110,6 +114,8 @@ def describe() -> dict:
     for name, scheme in SECURITY.items():
         spec.components.security_scheme(name, scheme)
     spec.path("/predict", operations={"post": _predict()})
+    for question in cnlpt.QUESTIONS:
+        spec.path(question.path, operations={"post": _process(question)})
     spec.path("/metrics", operations={"get": _metrics()})
     spec.path("/health", operations={"get": _health()})
     spec.path("/problems/{kind}", operations={"get": _explain()})
@@ -149,6 +155,34 @@ def _predict() -> dict:
         "requestBody": {"required": True, "content": body},
         "responses": {"200": answer, **_problems()},
     }
+
+
+def _process(question) -> dict:
+    body = _json({"oneOf": [cnlpt.StatusesRequestSchema, cnlpt.RecordsRequestSchema]})
+    body["application/json"]["examples"] = {
+        name: {"value": example} for name, example in CNLPT_EXAMPLES.items()
+    }
+    records = {"type": "array", "items": cnlpt.RecordSchema}
+    answer = {
+        "description": "In the order asked, in the form of the request.",
+        "content": _json({"anyOf": [cnlpt.StatusesSchema, records]}),
+    }
+    return {
+        "operationId": question.name,
+        "summary": question.summary,
+        "security": [{}, *({name: []} for name in SECURITY)],
+        "requestBody": {"required": True, "content": body},
+        "responses": {
+            "200": answer,
+            **_problems(),
+            "404": _problem("The deployment has it off (`CNLPT`)."),
+        },
+    }
+
+
+def _problem(description: str) -> dict:
+    content = {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema}}
+    return {"description": description, "content": content}
 
 
 def _problems() -> dict:
@@ -193,25 +227,20 @@ def _health() -> dict:
 
 def _metrics() -> dict:
     text = {"text/plain": {"schema": {"type": "string"}}}
-    problem = {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema}}
     return {
         "operationId": "metrics",
         "summary": "Give the metrics of all workers, for Prometheus.",
         "security": [{}, *({name: []} for name in SECURITY)],
         "responses": {
             "200": {"description": "Prometheus' text format.", "content": text},
-            "401": {"description": "A key is needed.", "content": problem},
-            "404": {
-                "description": "They have a port of their own.",
-                "content": problem,
-            },
+            "401": _problem("A key is needed."),
+            "404": _problem("They have a port of their own."),
         },
     }
 
 
 def _explain() -> dict:
     kinds = {"type": "string", "enum": list(errors.TYPES)}
-    missing = {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema}}
     return {
         "operationId": "explain",
         "summary": "Explain a problem type.",
@@ -221,7 +250,7 @@ def _explain() -> dict:
                 "description": "The type.",
                 "content": _json(errors.ExplanationSchema),
             },
-            "404": {"description": "No such type.", "content": missing},
+            "404": _problem("No such type."),
         },
     }
 

@@ -10,7 +10,7 @@ from flask import Blueprint, g, jsonify, request
 
 from negation_api.contract.labels import AXES, Prediction
 from negation_api.contract.reply import dump_model
-from negation_api.contract.request import load_query
+from negation_api.contract.request import Query, load_query
 from negation_api.http.service import service
 from negation_api.inference.batching import DeadlinePassed
 from negation_api.scoring import Row, asked, dump, encode
@@ -27,18 +27,9 @@ def predict():
 
 
 def _answer(deadline: float) -> dict:
-    parts = service()
-    settings, classifier = parts.settings, parts.classifier
-    lap = partial(_lap, deadline)
-    lap("wait")
-    query = load_query(_parse(lap), settings)
-    lap("validate")
-    rows = encode(query, classifier, settings.max_request_tokens, lap)
-    gone = _hung_up(request.environ.get("gunicorn.socket"))
-    classify = partial(parts.batcher.classify, deadline=deadline, is_gone=gone)
-    flat = [row for document in rows for row in document]
-    predictions = asked(query, _classify(flat, classify))
-    g.answers = _answers(predictions)
+    classifier, settings = service().classifier, service().settings
+    query = load_query(parse(deadline), settings)
+    rows, predictions, classify = answers_to(query, deadline)
     left = settings.max_request_tokens - g.tokens
     reply = dump(query, rows, predictions, classifier, classify, left)
     g.stopwatch.lap("dump")
@@ -46,17 +37,40 @@ def _answer(deadline: float) -> dict:
     return {**reply, "model": dump_model(classifier), "time_ms": time_ms}
 
 
+def parse(deadline: float):
+    """Read the body as JSON, if there is time for that."""
+    _lap(deadline, "wait")
+    body = request.get_json(cache=False)
+    _lap(deadline, "parse")
+    return body
+
+
+def answers_to(
+    query: Query, deadline: float, patient: bool = False
+) -> tuple[list[list[Row]], list[Prediction], Callable]:
+    """Give the rows of each document, their predictions, and what classifies more.
+
+    :param patient: see :class:`~negation_api.inference.batching.Batcher`.
+    """
+    parts = service()
+    lap = partial(_lap, deadline)
+    lap("validate")
+    rows = encode(query, parts.classifier, parts.settings.max_request_tokens, lap)
+    gone = _hung_up(request.environ.get("gunicorn.socket"))
+    classify = partial(
+        parts.batcher.classify, deadline=deadline, is_gone=gone, patient=patient
+    )
+    flat = [row for document in rows for row in document]
+    predictions = asked(query, _classify(flat, classify))
+    g.answers = _answers(predictions)
+    return rows, predictions, classify
+
+
 def _lap(deadline: float, stage: str) -> None:
     """Book a stage that is done; no other begins when time is up."""
     g.stopwatch.lap(stage)
     if time.monotonic() > deadline:
         raise DeadlinePassed("deadline passed")
-
-
-def _parse(lap: Callable[[str], None]):
-    body = request.get_json(cache=False)
-    lap("parse")
-    return body
 
 
 def _classify(rows: list[Row], classify: Callable) -> list[Prediction]:

@@ -4,7 +4,8 @@ What Gunicorn 27 leaves open, and is done here:
 
 - A request is received by the main thread, whatever its size, and gets a thread when
   all of it is there (``receiving.py``) and few others run (``turns.py``). Health checks
-  have a thread of their own, and what only reads two.
+  have a thread of their own, and what only reads two. Requests that are not to be
+  refused wait for a thread of theirs, however many they are.
 - An answer is sent by the main thread as far as the client does not take it at once.
 - No thread waits for a client: slow ones cost a buffer. All of a request must arrive,
   and all of its answer be taken, within the read time-out.
@@ -40,6 +41,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
+from negation_api.contract.cnlpt import QUESTIONS
 from negation_api.contract.errors import MEDIA_TYPE, describe
 from negation_api.http import metrics, telemetry
 from negation_api.http.service import service_of
@@ -56,8 +58,10 @@ GIVE_WAY_SECONDS = 0.002  # to a worker that has fewer connections
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_SECONDS = 0.01  # until the listener, which stays readable, is tried again
 NO_LISTENER = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
-LANES = {"health": 1, "read": 2}  # threads
-MAX_IN_LANE = 64
+# lane -> threads; requests that may be in it
+LANES = {"health": (1, 64), "read": (2, 64), "patient": (16, inf)}
+
+PATIENT = tuple(question.path.encode() for question in QUESTIONS)
 
 log = logging.getLogger("negation_api.worker")
 
@@ -96,7 +100,9 @@ class Worker(gthread.ThreadWorker):
             self.seats.note(self.seat, count)
 
     def init_process(self):
-        self._lanes = {name: ThreadPoolExecutor(n) for name, n in LANES.items()}
+        self._lanes = {
+            name: ThreadPoolExecutor(threads) for name, (threads, _) in LANES.items()
+        }
         super().init_process()
 
     def run(self):
@@ -216,7 +222,7 @@ class Worker(gthread.ThreadWorker):
         conn.sock.received = time.monotonic()
         conn.lane = _lane(conn.request)
         if conn.lane:
-            has_room = self._in_lane[conn.lane] < MAX_IN_LANE
+            has_room = self._in_lane[conn.lane] < LANES[conn.lane][1]
             if has_room:
                 self._in_lane[conn.lane] += 1
                 self._submit(self._lanes[conn.lane], conn)
@@ -374,8 +380,10 @@ class Worker(gthread.ThreadWorker):
 
 
 def _lane(request: bytes) -> str | None:
-    """Name the lane of a request that only reads; others wait for their turn."""
+    """Name the lane of a request that has one; others wait for their turn."""
     method, _, rest = request[:32].partition(b" ")
+    if method == b"POST" and rest.startswith(PATIENT):
+        return "patient"
     if method not in (b"GET", b"HEAD", b"OPTIONS"):
         return None
     return "health" if rest.startswith(b"/health ") else "read"

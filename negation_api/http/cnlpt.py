@@ -1,0 +1,40 @@
+"""The endpoints of cnlp_transformers, for programs that ask these.
+
+Their client does not retry, and a refusal loses a note. So a request waits for its turn
+and for room within the time-out; the worker has threads of their own for them, since
+one that waits holds one. ``CNLPT=off`` leaves the routes out.
+"""
+
+from flask import Blueprint, Response, g, jsonify
+
+from negation_api.contract.cnlpt import NEGATION, TERM_EXISTS, Question, form_of
+from negation_api.http.predict import answers_to, parse
+from negation_api.http.service import service
+
+bp = Blueprint("cnlpt", __name__)
+
+
+@bp.post(NEGATION.path)
+def negation():
+    """Say of every entity whether it is negated."""
+    return _process(NEGATION)
+
+
+@bp.post(TERM_EXISTS.path)
+def term_exists():
+    """Say of every entity whether the patient has it, or may have it."""
+    return _process(TERM_EXISTS)
+
+
+def _process(question: Question) -> Response:
+    settings = service().settings
+    deadline = g.stopwatch.started + settings.request_timeout
+    with service().batcher.permit(deadline, patient=True):
+        body = parse(deadline)
+        form = form_of(body)
+        query = form.load(body, question, settings)
+        with form.naming():
+            _, predictions, _ = answers_to(query, deadline, patient=True)
+        reply = form.dump(question, query.documents[0], predictions)
+        g.stopwatch.lap("dump")
+        return jsonify(reply)
