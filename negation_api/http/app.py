@@ -4,8 +4,8 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from negation_api.contract.json import load_json
-from negation_api.http import access, cnlpt, health, metrics, openapi, playground
-from negation_api.http import predict, problems, telemetry
+from negation_api.http import access, cnlpt, compression, health, metrics, openapi
+from negation_api.http import playground, predict, problems, telemetry
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
@@ -44,6 +44,7 @@ def create_app(settings: Settings, classifier) -> Flask:
     telemetry.init_app(app)
     metrics.init_app(app, classifier)
     access.init_app(app)
+    compression.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)
