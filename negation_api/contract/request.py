@@ -287,7 +287,7 @@ def _check_ends(documents: list[Document | Refused], field: str) -> None:
     """See that cutting all notes into sentences takes less than a second."""
     notes = (d for d in documents if isinstance(d, Document) and d.entities)
     given = sum(count_ends(note.text) for note in notes)
-    what = "line breaks, colons and sentence ends"
+    what = "line breaks, colons, cells, boxes and sentence ends"
     _check_number(what, given, MAX_ENDS, field)
 
 

@@ -59,6 +59,7 @@ _BOX = re.compile(
     | (?P<ring> [{_ROUND_EMPTY}{_ROUND_FULL}] )""",
     re.VERBOSE | re.IGNORECASE,
 )
+BOX_SIGNS = _EMPTY + _TICKS + _FULL + _CROSSES + _X_BOXES + _ROUND_EMPTY + _ROUND_FULL
 _TICKED = frozenset(f"xXvV*{_TICKS}{_FULL}{_ROUND_FULL}")
 _CROSSED = frozenset(_CROSSES)
 _X_BOX, _OTHER_TICK = frozenset(_X_BOXES), frozenset(_TICKS)
