@@ -18,7 +18,7 @@ NEIGHBOUR = 0.30  # a sentence beside, without a cut
 HEADING = 0.08  # a section heading in front
 NO_STOP = 0.25  # the last full stop away
 UNCUT = 0.30  # several sentences together, as a client may send them
-TYPO = 0.05  # a typing error in a cue
+TYPO = 0.08  # a typing error in a cue
 
 MAX_UNCUT_CHARS = 400  # of a text that is shown whole
 

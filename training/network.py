@@ -124,6 +124,19 @@ def refit(model: Network, pooled: torch.Tensor, right: torch.Tensor) -> None:
         model.axes[axis] = head
 
 
+def distance(logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+    """Give the sum over rows of the cross-entropy of the labels with a teacher's.
+
+    So that what is learned anew does not cost what was known (Li and Hoiem 2016,
+    https://arxiv.org/abs/1606.09282).
+
+    :param logits, told: (rows, 9), of the network and of the teacher.
+    """
+    label = slice(0, len(QUESTIONS["label"]))
+    right = told[:, label].softmax(dim=-1)
+    return -(right * logits[:, label].log_softmax(dim=-1)).sum()
+
+
 def loss(logits: torch.Tensor, right: torch.Tensor, smoothing: float) -> torch.Tensor:
     """Give the mean over rows of minus the log of the right values' probability.
 

@@ -1,7 +1,8 @@
 """Train the embedded model: ``python training/train.py --stage STAGE --output DIR``.
 
 In two stages: ``labels`` teaches an encoder PRESENT, ABSENT and POSSIBLE; ``axes``
-goes on from there and adds whose and when, and text as people have it. Each reads
+goes on from there and adds whose and when, and text as people have it, held to what
+the first stage answered to its own kind of rows. Each reads
 hand-written sentences, annotated notes, other projects' corpora and silver labels
 (``data.py``), varies them anew in every epoch (``augment.py``), adds template
 sentences (``templates.py``), fine-tunes the network (``network.py``), averages its
@@ -9,6 +10,7 @@ weights, fits the temperatures on held-out rows, and writes the model (``export.
 """
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -39,11 +41,13 @@ STAGES = ("labels", "axes")
 LABELS_ONLY = frozenset(
     "case_reports hedges notes_negation reports notes_1 notes_2".split()
 )
+# In the second stage the label of these is also to be what the first stage says of it.
+REHEARSED = frozenset("sentences annotations silver chia phee".split())
 # Rows of an epoch of each stage: what share of the rows of a source is taken, anew in
 # every epoch; or how many of a source and label.
 SHARE = {
     "labels": {"sentences": 1, "annotations": 2},
-    "axes": {"sentences": 0.5, "annotations": 0.5, "axes": 1, "axes_notes": 1.5},
+    "axes": {"sentences": 0.6, "annotations": 0.6, "axes": 1, "axes_notes": 1.5},
 }
 TAKE = {
     "labels": {
@@ -63,12 +67,12 @@ TAKE = {
         ("bioscope_neg", "ABSENT"): 200,
     },
     "axes": {
-        ("silver", "PRESENT"): 900,
-        ("silver", "ABSENT"): 700,
-        ("chia", "PRESENT"): 150,
-        ("chia", "ABSENT"): 60,
-        ("chia", "POSSIBLE"): 20,
-        ("phee", "PRESENT"): 350,
+        ("silver", "PRESENT"): 1400,
+        ("silver", "ABSENT"): 1100,
+        ("chia", "PRESENT"): 250,
+        ("chia", "ABSENT"): 100,
+        ("chia", "POSSIBLE"): 27,
+        ("phee", "PRESENT"): 500,
         ("phee", "ABSENT"): 55,
         ("bionlp_id", "POSSIBLE"): 20,
         ("bionlp_epi", "POSSIBLE"): 20,
@@ -144,7 +148,8 @@ def encode(classifier, examples) -> list[tuple[list[int], data.Row]]:
     rows = []
     for text, row in examples:
         try:
-            rows.append((classifier.encode(text, row.start is not None), row))
+            ids = classifier.encode(text, row.start is not None)
+            rows.append((list(ids), row))
         except SentenceTooLong:
             continue  # an unmarked sentence is not cut
     return rows
@@ -194,12 +199,20 @@ def rate_at(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
-def train_step(model, batch, pad, bf16: bool) -> float:
-    """Back-propagate one batch; give its loss."""
+def train_step(model, teacher, batch, pad, bf16: bool) -> float:
+    """Back-propagate one batch; give its loss.
+
+    :param teacher: what *model* was before this stage, or None.
+    """
     ids, mask, right = tensors(batch, pad)
+    known = torch.tensor([family(row) in REHEARSED for _, row in batch])
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = model(ids, mask)
     loss = network.loss(logits.float(), right, LABEL_SMOOTHING)
+    if teacher and known.any():
+        with torch.inference_mode():
+            told = teacher(ids[known], mask[known])
+        loss = loss + network.distance(logits[known].float(), told) / len(batch)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     return loss.item()
@@ -207,6 +220,7 @@ def train_step(model, batch, pad, bf16: bool) -> float:
 
 def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
     """Train *model*; give the running average of its weights."""
+    teacher = copy.deepcopy(model).eval() if args.stage == "axes" else None
     model.train()
     rng = random.Random(args.seed)
     epochs = [
@@ -225,7 +239,7 @@ def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
     for number, groups in enumerate(epochs, start=1):
         losses, started = [], time.monotonic()
         for batch in tqdm(groups, desc=f"epoch {number}", disable=None):
-            losses.append(train_step(model, batch, pad, args.bf16))
+            losses.append(train_step(model, teacher, batch, pad, args.bf16))
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
