@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 
+from negation_api.http import parse_errors
 from negation_api.http.telemetry import configure_logging, make_metrics_directory
 from negation_api.inference.cores import give_memory_back, keep_memory_together
 from negation_api.layout import Layout
@@ -34,6 +35,14 @@ keepalive = _settings.keepalive
 graceful_timeout = _settings.graceful_timeout
 timeout = _settings.graceful_timeout + 35  # of the heartbeat; batches have their own
 max_requests = 0
+limit_request_line = parse_errors.MAX_LINE_BYTES
+limit_request_fields = parse_errors.MAX_FIELDS
+limit_request_field_size = parse_errors.MAX_FIELD_BYTES
+# Nobody's word is taken for the path, the scheme or the client's address, whoever is
+# in front: what one proxy sets another passes on from a stranger.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers = {}
 # The heartbeat is a file that is touched once a second: in memory, never on a disk
 # that may be slow, full or read-only.
 worker_tmp_dir = "/dev/shm"

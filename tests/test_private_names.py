@@ -8,7 +8,8 @@ import inspect
 import pytest
 import torch
 from gunicorn.http import wsgi
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers import gthread
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -35,12 +36,11 @@ GUNICORN = {
     (gthread.ThreadWorker, "set_accept_enabled"): "self enabled",
     (gthread.ThreadWorker, "_cap_keepalive"): "self deadline",
     (gthread.ThreadWorker, "handle"): "self conn",
-    (gthread.ThreadWorker, "handle_request"): "self req conn",
     (gthread.ThreadWorker, "handle_exit"): "self sig frame",
     (gthread.ThreadWorker, "handle_error"): "self req client addr exc",
-    (SocketUnreader, "chunk"): "self size_hint",
-    (SocketUnreader, "unread"): "self data",
-    (SocketUnreader, "take_buffered"): "self",
+    (RequestParser, "__init__"): "self cfg source source_addr",
+    (Unreader, "chunk"): "self size_hint",
+    (Unreader, "unread"): "self data",
     (wsgi.Response, "default_headers"): "self",
 }
 

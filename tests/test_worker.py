@@ -69,20 +69,27 @@ def reset(client: socket.socket) -> None:
     time.sleep(TO_ARRIVE)
 
 
-@pytest.mark.parametrize("accepted_before", [False, True])
-def test_a_client_that_is_gone_when_told_to_continue_is_dropped(
-    make_worker, accepted_before
-):
-    worker = make_worker()
-    client = connect(worker)
-    if accepted_before:
-        worker.wait_for_and_dispatch_events(5)
-        assert worker.nr_conns == 1
-    client.sendall(EXPECTING)
-    reset(client)
+def test_a_client_that_is_gone_when_told_to_continue_is_dropped(make_worker):
+    """A thread has seen that nothing is wrong with the head."""
+    worker, handed_on = make_worker(), []
+    worker._turns = SimpleNamespace(ask=lambda conn: handed_on.append(conn) or True)
+    client = connect(worker, EXPECTING)
     worker.wait_for_and_dispatch_events(5)
+    (conn,) = handed_on
+    assert conn.request == EXPECTING and worker.nr_conns == 1
+    reset(client)
+    conn.wants_body = True
+    worker._finish(conn)
     assert worker.nr_conns == 0
     assert list(worker.poller.get_map()) == [worker.sockets[0].fileno()]
+
+
+def test_a_full_worker_asks_for_no_body(make_worker):
+    worker = make_worker()
+    worker._turns = SimpleNamespace(ask=lambda conn: False)
+    with connect(worker, EXPECTING) as client:
+        worker.wait_for_and_dispatch_events(5)
+        assert client.recv(65536).startswith(b"HTTP/1.1 429 ")
 
 
 class Listener:

@@ -9,8 +9,7 @@ markers.EntityTooLong                422     /problems/validation-error
 markers.SentenceTooLong              422     /problems/validation-error
 batching.QueueFull                   429     /problems/queue-full, with Retry-After
 batching.DeadlinePassed              504     /problems/deadline-passed
-TimeoutError while the body is read  408     /problems/read-timeout
-gunicorn ParseException, likewise    400     about:blank: chunks that are none
+gunicorn ParseException              400     about:blank: chunks that are none
 batching.ClientGone                  499     about:blank, read by nobody
 any other HTTPException              its     about:blank
 anything else                        500     about:blank; its type is logged
@@ -25,18 +24,17 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import (
     BadRequest,
-    ClientDisconnected,
     GatewayTimeout,
     HTTPException,
     NotFound,
     RequestEntityTooLarge,
-    RequestTimeout,
     TooManyRequests,
     UnprocessableEntity,
 )
 
 from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
 from negation_api.contract.json import BadJSON
+from negation_api.http import parse_errors
 from negation_api.http.access import NoKey
 from negation_api.http.service import service
 from negation_api.inference.batching import ClientGone, DeadlinePassed, QueueFull
@@ -106,18 +104,9 @@ def _gone(error: ClientGone) -> Response:
     return _http(ClientClosedRequest())
 
 
-def _disconnected(error: ClientDisconnected) -> Response:
-    """Tell a body that took too long from one that was broken off.
-
-    Werkzeug raises the same for both, while it handles the stream's own error.
-    """
-    if isinstance(error.__context__, TimeoutError):
-        return _respond(RequestTimeout(), describe(408, "read-timeout"))
-    return _http(error)
-
-
 def _not_http(error: ParseException) -> Response:
-    return _http(BadRequest())
+    problem = {"title": BadRequest().name, "status": 400}
+    return _respond(BadRequest(), problem | {"detail": parse_errors.explain(error)[1]})
 
 
 def _log_exception(app: Flask):
@@ -160,7 +149,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(NoKey, _no_key)
     app.register_error_handler(QueueFull, _queue_full)
-    app.register_error_handler(ClientDisconnected, _disconnected)
     app.register_error_handler(ParseException, _not_http)
     app.register_error_handler(DeadlinePassed, _deadline)
     app.register_error_handler(ClientGone, _gone)

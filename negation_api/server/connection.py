@@ -5,9 +5,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from gunicorn.http.unreader import Unreader
 from gunicorn.workers import gthread
 
+from negation_api.server.parsing import Parser
 from negation_api.server.receiving import Incoming
 
 
@@ -50,6 +50,8 @@ class Connection(gthread.TConn):
 
     :ivar request: what a thread is to handle.
     :ivar must_close: it is not all of the request.
+    :ivar is_head: it is the head of one whose body is to be asked for.
+    :ivar wants_body: the application, which was given the head, refuses nothing.
     :ivar lane: whose threads handle it; None for those that wait for their turn.
     :ivar cost: how much work that is, see ``turns.py``.
     :ivar num_held: its bytes, until it is answered.
@@ -64,20 +66,14 @@ class Connection(gthread.TConn):
         self.data_ready = True  # when it comes to a thread
         self.request = b""
         self.must_close = self.keeps_open = False
+        self.is_head = self.wants_body = False
         self.lane: str | None = None
         self.cost = self.num_held = self.num_unsent = 0
 
     def init(self):
         if not self.initialized:
+            self.parser = Parser(self.cfg, self.client)
             super().init()
-            self.parser.unreader = Received()
-
-
-class Received(Unreader):
-    """Gives what was received, and never waits for more."""
-
-    def chunk(self, size_hint=None):
-        return b""
 
 
 class Waiting:

@@ -7,7 +7,10 @@ handed to it as soon as that is known.
 
 import re
 
-MAX_HEAD_BYTES = 64 * 1024  # Gunicorn takes 100 fields of 8 KiB; nobody sends that
+from negation_api.http.parse_errors import MAX_FIELD_BYTES, MAX_LINE_BYTES
+
+CRLF = b"\r\n"
+MAX_HEAD_BYTES = MAX_LINE_BYTES + MAX_FIELD_BYTES
 CHUNKING_BYTES = 64 * 1024  # of a chunked body, beyond what the chunks hold
 
 END = b"\r\n\r\n"  # of a head, and of trailers
@@ -16,6 +19,7 @@ _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)[ \t]*\r$")
 _CODING = re.compile(rb"(?im)^transfer-encoding[ \t]*:")
 _CHUNKED = re.compile(rb"(?im)^transfer-encoding:[^\r\n]*\bchunked[ \t]*\r$")
 _EXPECTS = re.compile(rb"(?im)^expect:[ \t]*100-continue[ \t]*\r$")
+_IS_OLD = re.compile(rb"[^\n]*HTTP/1\.0\r\n")
 _CHUNK = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;[^\r\n]*)?")  # RFC 9112, 7.1
 
 
@@ -39,12 +43,19 @@ class Incoming:
         self.must_close = self.expects_continue = False
         self.refusal: int | None = None
         self._searched = 0
+        self._head_end = 0
         self._end: int | None = None  # of the request, or of what is known of it
         self._chunks: Chunks | None = None
 
     @property
-    def has_head(self) -> bool:
-        return self._end is not None
+    def has_begun(self) -> bool:
+        """Whether a request has; an empty line before it is none (RFC 9112, 2.2)."""
+        return self.data not in (b"", b"\r", CRLF)
+
+    @property
+    def head(self) -> bytes | None:
+        """The head, when it is all there."""
+        return None if self._end is None else bytes(self.data[: self._head_end])
 
     def is_complete(self) -> bool:
         """Tell whether all of a request is there, or as much as will be read.
@@ -60,8 +71,6 @@ class Incoming:
         (b'123', b'GET')
         """
         if self._end is None and not self._find_head():
-            if len(self.data) > MAX_HEAD_BYTES:
-                self.refusal = 431
             return False
         if self._chunks:
             return self._follow_chunks()
@@ -80,17 +89,29 @@ class Incoming:
         end = self.data.find(END, since)
         if end < 0:
             # A bare line feed is refused; whoever sends those sends no empty line.
-            lines = self.data.count(b"\n", since) - self.data.count(b"\r\n", since)
+            lines = self.data.count(b"\n", since) - self.data.count(CRLF, since)
             if lines <= (self.data[since : since + 1] == b"\n"):
+                self._limit(len(self.data))
                 return False
             self.must_close = True
             end = len(self.data) - len(END)
-        self._measure(end + len(END))
-        return True
+        self._limit(end + len(END))
+        if not self.refusal:
+            self._measure(end + len(END))
+        return not self.refusal
+
+    def _limit(self, length: int) -> None:
+        """Refuse a head of *length* so far if it is too long."""
+        start = 2 if self.data.startswith(CRLF) else 0
+        line = self.data.find(CRLF, start, start + MAX_LINE_BYTES + len(CRLF))
+        if line < 0 and length >= start + MAX_LINE_BYTES + len(CRLF):
+            self.refusal = 414
+        elif length > MAX_HEAD_BYTES:
+            self.refusal = 431
 
     def _measure(self, end: int) -> None:
         head = bytes(self.data[:end])
-        self._end = end
+        self._end = self._head_end = end
         length = _LENGTH.search(head)
         if _CODING.search(head):
             if length or not _CHUNKED.search(head):
@@ -101,8 +122,8 @@ class Incoming:
             self.must_close = True  # refused by its length alone
         elif length:
             self._end += int(length[1])
-        expects = _EXPECTS.search(head) is not None
-        self.expects_continue = expects and not self.must_close
+        expects = _EXPECTS.search(head) and not _IS_OLD.match(head.removeprefix(CRLF))
+        self.expects_continue = bool(expects) and not self.must_close
 
     def _follow_chunks(self) -> bool:
         chunks = self._chunks

@@ -24,29 +24,25 @@ No TLS, which ends at the load balancer, and no HTTP/2.
 """
 
 import errno
-import json
 import logging
 import selectors
 import socket
 import time
-import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http import HTTPStatus
 from math import inf
 
 from gunicorn import glogging
 from gunicorn.http import wsgi
-from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 
 from negation_api.contract.cnlpt import QUESTIONS
-from negation_api.contract.errors import MEDIA_TYPE, describe
-from negation_api.http import metrics, telemetry
 from negation_api.http.service import service_of
-from negation_api.inference.batching import MAX_WAIT, retry_after
+from negation_api.inference.batching import MAX_WAIT
 from negation_api.server.connection import Connection, Waiting
+from negation_api.server.parsing import BodyWanted
+from negation_api.server.refusals import answer_error, refuse
 from negation_api.server.turns import REQUEST_COST, Turns
 
 RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
@@ -180,7 +176,7 @@ class Worker(gthread.ThreadWorker):
         self._num_held += len(data)
         if data:
             self._go_on(conn)
-        elif conn.incoming.has_head:
+        elif conn.incoming.head:
             self._refuse(conn, 400)  # broken off
         else:
             self._drop(conn)
@@ -192,9 +188,11 @@ class Worker(gthread.ThreadWorker):
             if self._num_held > most:
                 self._refuse(conn, 429)
             else:
-                self._hand_on(conn)
+                self._take(conn)
         elif conn.incoming.refusal:
             self._refuse(conn, conn.incoming.refusal)
+        elif conn.incoming.expects_continue:
+            self._ask_about_head(conn)
         else:
             self._await_more(conn)
             while self._num_held > most and (old := self._waiting.oldest("receiving")):
@@ -202,23 +200,37 @@ class Worker(gthread.ThreadWorker):
 
     def _await_more(self, conn: Connection) -> None:
         before = self._waiting.what(conn)
-        if not conn.incoming.data:
+        if not conn.incoming.has_begun:
             name = "idle" if conn.parser else "silent"
             stays = self.cfg.keepalive if self.alive else STOPPING_SECONDS
             if before != name:
                 self._wait(conn, name, stays, self._receive)
         elif before != "receiving":
             self._wait(conn, "receiving", self.settings.read_timeout, self._receive)
-        if conn.incoming.expects_continue:
-            conn.incoming.expects_continue = False
-            conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _hand_on(self, conn: Connection) -> None:
-        """Let a thread handle the request that was received, when it is its turn."""
-        self._waiting.remove(conn)
+    def _ask_about_head(self, conn: Connection) -> None:
+        """See whether the application refuses the request before its body is sent."""
+        conn.incoming.expects_continue = False
+        conn.is_head = True
+        conn.request = conn.incoming.head
+        self._hand_on(conn)
+
+    def _continue(self, conn: Connection) -> None:
+        """Ask for the body, as nothing is wrong with the head."""
+        conn.is_head = conn.wants_body = False
+        conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        conn.sock.flush()
+        self._go_on(conn)
+
+    def _take(self, conn: Connection) -> None:
         conn.must_close = conn.incoming.must_close
         conn.request = conn.incoming.take()
         conn.num_held = len(conn.request)
+        self._hand_on(conn)
+
+    def _hand_on(self, conn: Connection) -> None:
+        """Let a thread handle what was received, when it is its turn."""
+        self._waiting.remove(conn)
         conn.sock.received = time.monotonic()
         conn.lane = _lane(conn.request)
         if conn.lane:
@@ -261,7 +273,7 @@ class Worker(gthread.ThreadWorker):
 
     def _refuse(self, conn: Connection, status: int) -> None:
         self._forget(conn)
-        _answer(conn.sock, status, self.settings, since=conn.opened)
+        refuse(conn.sock, status, self.settings, conn.opened)
         conn.keeps_open = False
         self._try(self._send, conn)
 
@@ -271,7 +283,7 @@ class Worker(gthread.ThreadWorker):
             self._in_lane[conn.lane] -= 1
         self._num_held -= conn.num_held
         conn.num_held = 0
-        self._try(self._send, conn)
+        self._try(self._continue if conn.wants_body else self._send, conn)
 
     def _send(self, conn: Connection) -> None:
         """Send what is left of an answer; then the next, or the end."""
@@ -353,6 +365,8 @@ class Worker(gthread.ThreadWorker):
         try:
             conn.keeps_open = self.handle(conn)
             conn.sock.flush()
+        except BodyWanted:
+            conn.wants_body = True
         except OSError:
             conn.sock.unsent.clear()
             conn.keeps_open = False
@@ -362,26 +376,18 @@ class Worker(gthread.ThreadWorker):
 
     def handle(self, conn: Connection) -> bool:
         conn.init()
-        conn.parser.unreader.unread(conn.request)
+        conn.parser.put(conn.request, conn.must_close, conn.is_head)
         conn.request = b""
-        # What the parser did not take would be another request to it than to us.
-        return super().handle(conn) and not conn.parser.unreader.take_buffered()
-
-    def handle_request(self, req, conn: Connection):
-        req._expected_100_continue = False  # it was told
-        if conn.must_close:
-            req.force_close()
-        return super().handle_request(req, conn)
+        return super().handle(conn) and conn.parser.is_done()
 
     def handle_error(self, req, client, addr, exc):
         """Answer a request that could not be handled, without repeating it."""
-        status = 400 if isinstance(exc, ParseException) else 500
-        _answer(client, status, self.settings, error=type(exc).__name__)
+        answer_error(client, exc, self.settings)
 
 
 def _lane(request: bytes) -> str | None:
     """Name the lane of a request that has one; others wait for their turn."""
-    method, _, rest = request[:32].partition(b" ")
+    method, _, rest = request[:40].lstrip(b"\r\n").partition(b" ")
     if method == b"POST" and rest.startswith(PATIENT):
         return "patient"
     if method not in (b"GET", b"HEAD", b"OPTIONS"):
@@ -393,39 +399,6 @@ def _once(call, *args):
     """Make a function that calls the first time only; of one thread."""
     calls = [partial(call, *args)]
     return lambda: calls and calls.pop()()
-
-
-def _answer(sock, status: int, settings, since=None, error=None) -> None:
-    """Answer without the application, and let it be seen in counts and log.
-
-    :param since: when the connection was made, by ``time.monotonic``.
-    """
-    request_id = uuid.uuid4().hex
-    body = json.dumps(_problem(status, settings))
-    head = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "Connection: close",
-        f"Content-Type: {MEDIA_TYPE}",
-        f"Content-Length: {len(body)}",
-        f"X-Request-Id: {request_id}",
-    ]
-    if status in (429, 503):
-        head.append(f"Retry-After: {retry_after(1)}")
-    sock.sendall("\r\n".join([*head, "", body]).encode())
-    metrics.count(None, status)
-    seconds = None if since is None else time.monotonic() - since
-    telemetry.log_request(status, request_id, seconds, error=error)
-
-
-def _problem(status: int, settings) -> dict:
-    if status == 408:
-        return describe(408, "read-timeout")
-    if status == 413:
-        detail = f"At most {settings.max_body_bytes} bytes are read; given more."
-        return describe(413, "body-too-large", detail=detail)
-    if status == 429:
-        return describe(429, "queue-full")
-    return {"title": HTTPStatus(status).phrase, "status": status}
 
 
 class Response(wsgi.Response):
