@@ -2,8 +2,8 @@
 # Install the Debian packages that `make test-system` needs. Run as root.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-packages="buildah catatonit chromium chromium-driver debootstrap docker-registry haproxy
-  netavark openjdk-17-jre-headless podman runc skopeo wrk"
+packages="buildah caddy catatonit chromium chromium-driver debootstrap docker-registry
+  haproxy netavark nginx nodejs openjdk-17-jdk-headless podman runc skopeo wrk"
 missing=$(for p in $packages; do dpkg -s "$p" >/dev/null 2>&1 || echo "$p"; done)
 if [ -n "$missing" ]; then
   apt-get update -q
