@@ -7,6 +7,7 @@ Files have many bodies at once (form 1 or 2 of what ``POST /predict`` takes), so
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from negation_api import cues
@@ -293,13 +294,27 @@ class Scorer:
         return load_query(body, self.settings)
 
     def _classify(self, rows: list[Row]) -> Iterator[Prediction | Exception]:
-        """Give what came of each row, in order; identical rows count once."""
-        unique = dict.fromkeys(rows)
         max_tokens = self.settings.batch_tokens or self.classifier.batch_tokens
-        for batch in batches(sorted(unique, key=len), max_tokens):
-            results = classify_each(self.classifier.classify, batch)
-            unique.update(zip(batch, results, strict=True))
-        return (unique[row] for row in rows)
+        return classify_rows(self.classifier.classify, rows, max_tokens)
+
+
+def classify_rows(
+    classify: Callable[[list[Row]], list[Prediction]],
+    rows: Sequence[Row],
+    max_tokens: int,
+    map_batches: Callable = map,
+) -> Iterator[Prediction | Exception]:
+    """Give what came of each row, in order; identical rows count once.
+
+    :param max_tokens: of a batch, padded.
+    :param map_batches: as map(), of a function over a list; on threads, for instance.
+    """
+    unique = dict.fromkeys(rows)
+    cut = list(batches(sorted(unique, key=len), max_tokens))
+    found = map_batches(partial(classify_each, classify), cut)
+    for batch, results in zip(cut, found, strict=True):
+        unique.update(zip(batch, results, strict=True))
+    return (unique[row] for row in rows)
 
 
 def batches(rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list]:

@@ -69,7 +69,7 @@ def arrows(graph, modules: set[str]) -> dict[str, set[str]]:
 
 def draw() -> str:
     """Give the picture as Mermaid, which Git hosts show as one."""
-    graph = grimp.build_graph(PACKAGE)
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True)
     modules = on_the_way(graph)
     lines = ["```mermaid", "flowchart TD"]
     for layer, others in sorted(arrows(graph, modules).items()):

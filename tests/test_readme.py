@@ -63,15 +63,34 @@ def test_each_curl_gives_what_is_shown(server):
         assert not given
 
 
-def test_the_python_client_works(server):
+def test_the_lines_of_python_work(server):
     (code,) = blocks("python")
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(code.replace("http://localhost:8000", server.url), {})
-    assert out.getvalue().split("\n")[:2] == [
-        "chest pain ABSENT",
-        "viral pharyngitis POSSIBLE",
-    ]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for instead in ("negation_api.load()", f"negation_api.Client({server.url!r})"):
+            names = {}
+            exec(code.replace("negation_api.load()", instead), names)
+    names["model"].close()
+    wanted = "chest pain ABSENT False\nviral pharyngitis POSSIBLE False\n"
+    assert out.getvalue() == 2 * wanted
+
+
+def test_the_python_page_prints_what_it_shows(server):
+    """It is run from top to bottom."""
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    found = re.findall(r"```(python|text)\n(.*?)```", page, re.DOTALL)
+    names, printed = {}, ""
+    for kind, block in found:
+        if kind == "text":
+            assert printed == block
+            printed = ""
+            continue
+        assert not printed
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(block.replace("http://localhost:8000", server.url), names)
+        printed = out.getvalue()
+    names["client"].close()
+    assert not printed
+    assert len(found) > 10
 
 
 def test_every_setting_is_in_the_table():

@@ -71,6 +71,18 @@ class Invalid(ValueError):
         """
         return cls(*_flatten(messages))
 
+    @classmethod
+    def read(cls, errors: list[dict]) -> "Invalid":
+        """Make one of the ``errors`` of a problem.
+
+        >>> Invalid.read([{"pointer": "#/entities/3", "detail": "Wrong."}]).faults
+        ((('entities', 3), 'Wrong.'),)
+        """
+        return cls(*[(_path(each["pointer"]), each["detail"]) for each in errors])
+
+    def __str__(self) -> str:
+        return " ".join(f"{e['pointer']}: {e['detail']}" for e in self.errors)
+
     def within(self, *path: str | int) -> list[tuple[tuple, str]]:
         """Give the faults as seen from where *path* begins."""
         return [(path + inner, detail) for inner, detail in self.faults]
@@ -86,6 +98,11 @@ class Invalid(ValueError):
     def problem(self) -> dict:
         """Build the problem that is answered."""
         return describe(422, "validation-error", errors=self.errors)
+
+
+def _path(pointer: str) -> tuple[str | int, ...]:
+    steps = pointer.split("/")[1:]
+    return tuple(int(step) if step.isdecimal() else step for step in steps)
 
 
 def _flatten(messages, path: tuple = ()) -> Iterator[tuple[tuple, str]]:

@@ -394,6 +394,14 @@ def _quieten() -> None:
 def load_classifier(settings: Settings) -> AssertionClassifier | Beside:
     """Load and warm up the classifier, once for each process.
 
+    :raises ModelError: in one line, when there is nothing sound to load.
+    """
+    return make_classifier(settings)
+
+
+def make_classifier(settings: Settings) -> AssertionClassifier | Beside:
+    """Load and warm up a classifier.
+
     The embedded model answers the axes beside a model that has none.
 
     :raises ModelError: in one line, when there is nothing sound to load.

@@ -42,6 +42,10 @@ class Offsets:
         index = bisect_left(self._starts, offset)
         return index if self._starts[index] == offset else None
 
+    def words(self, start: int, end: int) -> str:
+        """Give what stands from *start* to *end*, neither inside a character."""
+        return self._text[self.to_code_points(start) : self.to_code_points(end)]
+
     def hold(self, quoted: str, start: int, end: int) -> bool:
         """Tell whether *quoted* is what stands from *start* to *end*, both at least 0.
 
