@@ -106,6 +106,9 @@ class Settings:
     max_entity_chars: int = _setting(
         1000, "longest entity, characters: more cannot fit 512 tokens", low=1
     )
+    max_terms: int = _setting(
+        10_000, "terms in one request: longer lists are for files and Spark", low=1
+    )
     max_request_tokens: int = _setting(
         40_000,
         "tokens of all rows of one request: what two cores of BERT-base do within"

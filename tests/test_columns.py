@@ -30,7 +30,8 @@ def test_columns_keep_their_names_and_order():
     experiencer = ["experiencer", "experiencer_score", "PATIENT", "FAMILY", "OTHER"]
     kinds = ["CURRENT", "HISTORICAL", "HYPOTHETICAL"]
     temporality = ["temporality", "temporality_score", *kinds]
-    assert list(FLAT)[10:] == [*experiencer, *temporality, "holds", *asked]
+    assert list(FLAT)[10:-2] == [*experiencer, *temporality, "holds", *asked]
+    assert list(FLAT)[-2:] == ["term", "code"]
     assert list(SPARK) == ["id", "predictions", "errors", "model"]
 
 
@@ -41,7 +42,8 @@ def test_spark_has_the_types_that_arrow_has():
     assert prediction.field("score").type == pyarrow.float64()
     assert names(prediction.field("scores").type) == list(LABELS)
     ddl = spark_schema(SPARK)
-    struct = "array<struct<id: string, start: long, end: long, label: string"
+    struct = "array<struct<id: string, start: long, end: long, term: string,"
+    struct += " code: string, label: string"
     assert ddl.startswith(f"id string, predictions {struct}, score: double,")
     model = "name: string, revision: string, sha256: string, precision: string"
     assert ddl.endswith(
@@ -58,6 +60,7 @@ def test_a_reply_has_the_members_that_are_columns(axes_client, explain):
     body = NOTE_BODY | {"explain": explain, "fhir": explain, "section": "Lungs"}
     prediction = axes_client.post("/predict", json=body).json["predictions"][0]
     missing = set() if explain else {"context", "section", "cues", "fhir"}
+    missing |= {"term", "code"}
     arrow = arrow_schema(pyarrow, SPARK).field("predictions").type.value_type
     assert set(names(arrow)) == set(prediction) | missing
 

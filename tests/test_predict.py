@@ -168,7 +168,11 @@ INVALID = [
         "#/sentence",
         "513 tokens; at most 512 fit.",
     ),
-    ({"text": CANARY}, "#/entities", "Missing data for required field."),
+    (
+        {"text": CANARY},
+        "#/entities",
+        "Must hold exactly one of: entities, terms; given 0.",
+    ),
     ({"entities": [E]}, "#/text", "Missing data for required field."),
     ({"text": CANARY, "entities": None}, "#/entities", "Field may not be null."),
     ({"text": CANARY, "entities": {}}, "#/entities", "Not a valid list."),
@@ -221,7 +225,7 @@ INVALID = [
     (
         {"text": CANARY, "entities": [{**E, CANARY: CANARY}]},
         "#/entities/0",
-        "1 unknown fields; known are: id, start, end, text, section.",
+        "1 unknown fields; known are: id, start, end, text, section, code.",
     ),
     (
         {"text": CANARY, "entities": [{**E, "id": CANARY}, {**E, "id": CANARY}]},

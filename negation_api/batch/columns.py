@@ -49,6 +49,7 @@ def _flat(columns: Columns) -> Columns:
 
 
 _STATUS = _members(StatusSchema)
+LISTED = {"term": fields.String(), "code": Id()}  # of what a list of terms found
 _PREDICTIONS = fields.List(fields.Nested(PredictionSchema))
 NOTE = {
     "line": fields.Integer(),
@@ -64,6 +65,7 @@ FLAT = {
     "start": fields.Integer(),
     "end": fields.Integer(),
     **_flat(_STATUS),
+    **LISTED,
 }
 SPARK = {
     "id": Id(),
@@ -86,7 +88,7 @@ def flat_rows(reply: dict) -> Iterator[dict]:
         }
         for name, field in _STATUS.items():
             row |= _flat_member(name, field, status.get(name))
-        yield row
+        yield row | {name: status.get(name) for name in LISTED}
 
 
 def _flat_member(name: str, field: fields.Field, value) -> dict:

@@ -115,8 +115,8 @@ def _row(row, result, model: dict) -> dict:
         return {**answer, "errors": result.errors}
     predictions = result.dump()["predictions"]
     for prediction in predictions:
-        if "id" in prediction:
-            prediction["id"] = str(prediction["id"])
+        for key in prediction.keys() & {"id", "code"}:
+            prediction[key] = str(prediction[key])
     return {**answer, "predictions": predictions}
 
 

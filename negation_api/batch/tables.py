@@ -30,9 +30,10 @@ ENTITY_FIELDS = {
     "end": "end",
     "entity_id": "id",
     "entity_text": "text",
+    "code": "code",
 }
 ENTITY_COLUMNS = ("id", "text", *ENTITY_FIELDS, "offset_unit", "section")
-ENTITY_MEMBERS = "start", "end", "id", "text", "section"
+ENTITY_MEMBERS = "start", "end", "id", "text", "section", "code"
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
 ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory
@@ -296,7 +297,7 @@ def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
     for row in rows:
         # A column has one type, and an id may be a string or an integer.
         for holder in (row, *row.get("predictions", ())):
-            for key in ("id", "entity_id"):
+            for key in ("id", "entity_id", "code"):
                 if holder.get(key) is not None:
                     holder[key] = str(holder[key])
     sink, schema = io.BytesIO(), _parquet_schema(flat)

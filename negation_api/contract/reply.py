@@ -157,11 +157,15 @@ class StatusSchema(Schema):
 
 
 class EntitySchema(Schema):
-    """An entity, as it was asked for."""
+    """An entity, as it was asked for or found."""
 
     id = Id()
     start = fields.Integer()
     end = fields.Integer()
+    term = fields.String(
+        metadata={"description": "what it was found by, as the list of terms names it"}
+    )
+    code = Id(metadata={"description": "that of the term, or of the entity asked for"})
 
 
 class PredictionSchema(StatusSchema, EntitySchema):
@@ -260,7 +264,13 @@ def dump_document(
         return {**_named(document), **statuses[0], "marked": document.marked}
     rows = zip(document.entities, statuses, strict=True)
     predicted = [
-        {**_named(entity), "start": entity.start, "end": entity.end, **status}
+        {
+            **_named(entity),
+            "start": entity.start,
+            "end": entity.end,
+            **_listed(entity),
+            **status,
+        }
         for entity, status in rows
     ]
     return {**_named(document), "predictions": predicted}
@@ -304,6 +314,11 @@ def _choice(choice: Choice) -> dict:
 def dump_refused(document: Refused) -> dict:
     """Build the reply to a document that is refused."""
     return {**_named(document), "error": document.error.problem()}
+
+
+def _listed(entity: Entity) -> dict:
+    listed = {"term": entity.term, "code": entity.code}
+    return {key: value for key, value in listed.items() if value is not None}
 
 
 def _named(what: Document | Entity | Refused) -> dict:

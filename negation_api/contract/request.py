@@ -5,13 +5,14 @@ Schemas see to shape and types, and the API's description is made of them;
 totals. No message repeats what was sent, but for numbers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from marshmallow import ValidationError, fields, validate
 
 from negation_api.contract.errors import Invalid
+from negation_api.contract.listed import TermsField, load_terms
 from negation_api.contract.shapes import (
     AnyOf,
     AtMost,
@@ -29,6 +30,7 @@ from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.reading import is_blank
 from negation_api.text.sentences import MAX_ENDS, Note, count_ends
 from negation_api.text.spans import Span
+from negation_api.text.terms import Finder, TooManyMentions
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Entity:
     end: int
     span: Span  # the same in code points
     section: str | None = None  # the heading it stands under, if the client says it
+    term: str | None = None  # of a list, by which it was found
+    code: str | int | None = None  # of that term, or as the client gave it
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class EntitySchema(StrictSchema):
         }
     )
     section = _section("of the note that it stands in")
+    code = Id(metadata={"description": "your code for what it is, given back"})
 
 
 class SentenceSchema(StrictSchema):
@@ -162,14 +167,13 @@ class SentenceSchema(StrictSchema):
 
 
 class NoteSchema(StrictSchema):
-    """A note and its entities."""
+    """A note, with its entities or with terms that are sought in it."""
 
     id = Id(metadata=_NAME)
     text = Text(required=True, metadata={"description": "a whole note"})
     section = _section("of all its entities")
-    entities = Each(
-        fields.Nested(EntitySchema, error_messages=_NO_OBJECT), required=True
-    )
+    entities = Each(fields.Nested(EntitySchema, error_messages=_NO_OBJECT))
+    terms = TermsField("sought in the note, in place of `entities`")
 
 
 DOCUMENTS = {"sentence": SentenceSchema, "text": NoteSchema}
@@ -212,13 +216,14 @@ class SentenceRequestSchema(OptionsSchema, SentenceSchema):
 
 
 class NoteRequestSchema(OptionsSchema, NoteSchema):
-    """Form 2: a note and its entities."""
+    """Form 2: a note, with its entities or with terms that are sought in it."""
 
 
 class DocumentsRequestSchema(OptionsSchema):
     """Form 3: several documents, each answered or refused on its own."""
 
     documents = Each(DocumentField(*DOCUMENTS.values()), required=True)
+    terms = TermsField("sought in every note that says neither `entities` nor `terms`")
 
 
 FORMS = {
@@ -229,9 +234,14 @@ FORMS = {
 _forms = {form: schema() for form, schema in FORMS.items()}
 
 
-def load_query(body, settings: Settings) -> Query:
+def load_query(
+    body, settings: Settings, finder: Finder | None = None, in_file: bool = False
+) -> Query:
     """Validate the body of a request.
 
+    :param finder: of the terms that are sought in notes that say nothing of their own.
+    :param in_file: whether any number of entities may be found: a row of a file is not
+        lost because it holds many.
     :raises Invalid: when the request as a whole cannot be answered.
     """
     if not isinstance(body, dict):
@@ -242,13 +252,17 @@ def load_query(body, settings: Settings) -> Query:
         data = _forms[form].load(body)
     except ValidationError as error:
         raise Invalid.of(error.normalized_messages()) from None
-    unit = data["offset_unit"]
+    load = partial(_load_document, unit=data["offset_unit"], settings=settings)
     if form == "documents":
+        if "terms" in data:
+            finder = load_terms(data["terms"], settings)
         pairs = zip(data["documents"], body["documents"], strict=True)
-        documents = list(_load_documents(pairs, unit, settings))
+        documents = list(_load_documents(pairs, partial(load, finder=finder)))
     else:
-        documents = [_load_document(data, unit, settings)]
+        documents = [load(data, finder=finder)]
     _check_ends(documents, form)
+    if not in_file:
+        _check_found(documents, form, settings)
     return Query(form, documents, data["explain"], data["fhir"], data["axes"])
 
 
@@ -281,6 +295,20 @@ def _check_totals(body: dict, form: str, settings: Settings) -> None:
     lists = (each.get("entities") for each in raw if isinstance(each, dict))
     given = sum(len(e) if isinstance(e, list) else 1 for e in lists if e is not None)
     _check_number("entities", given, settings.max_entities, field)
+    holders = raw if body in raw else [body, *raw]
+    lists = (each.get("terms") for each in holders if isinstance(each, dict))
+    given = sum(len(terms) for terms in lists if isinstance(terms, list))
+    _check_number("terms", given, settings.max_terms, "terms")
+
+
+def _check_found(
+    documents: list[Document | Refused], form: str, settings: Settings
+) -> None:
+    """See that not too many entities were found, with those that were given."""
+    notes = [d for d in documents if isinstance(d, Document) and d.entities]
+    given = sum(len(note.entities) for note in notes)
+    field = "terms" if form == "text" else form
+    _check_number("entities", given, settings.max_entities, field)
 
 
 def _check_ends(documents: list[Document | Refused], field: str) -> None:
@@ -291,7 +319,7 @@ def _check_ends(documents: list[Document | Refused], field: str) -> None:
     _check_number(what, given, MAX_ENDS, field)
 
 
-def _load_documents(pairs, unit: str, settings: Settings):
+def _load_documents(pairs, load: Callable[[dict], Document]):
     """Give each document, or why it is refused.
 
     :param pairs: each as its schema loaded it, or what is wrong, and as it came.
@@ -299,7 +327,7 @@ def _load_documents(pairs, unit: str, settings: Settings):
     seen = set()
     for loaded, raw in pairs:
         try:
-            document = _load_document(_unless_wrong(loaded), unit, settings)
+            document = load(_unless_wrong(loaded))
             if document.id is not None and document.id in seen:
                 raise Invalid.at("Is the id of an earlier document too.", "id")
             seen.add(document.id)
@@ -322,16 +350,50 @@ def id_of(raw) -> str | int | None:
         return None
 
 
-def _load_document(data: dict, unit: str, settings: Settings) -> Document:
+def _load_document(
+    data: dict, unit: str, settings: Settings, finder: Finder | None
+) -> Document:
     if "sentence" in data:
         return _load_sentence(data, unit, settings)
     text = data["text"]
     offsets = Offsets(text, unit)
+    given = [name for name in ("entities", "terms") if name in data]
+    if len(given) > 1 or not (given or finder):
+        raise Invalid.at(
+            f"Must hold exactly one of: entities, terms; given {len(given)}.",
+            "terms" if given else "entities",
+        )
+    if given != ["entities"]:
+        finder = load_terms(data["terms"], settings) if given else finder
+        entities = _find_entities(text, offsets, data.get("section"), finder)
+        return Document(data.get("id"), text, entities, unit=unit)
     entities = _load_entities(data["entities"], offsets, data.get("section"), settings)
     for index, entity in enumerate(entities):
         if is_blank(text[entity.span.start : entity.span.end]):
             raise Invalid.at("Must hold more than blanks.", "entities", index, "start")
     return Document(data.get("id"), text, entities, unit=unit)
+
+
+def _find_entities(
+    text: str, offsets: Offsets, section: str | None, finder: Finder
+) -> tuple[Entity, ...]:
+    try:
+        mentions = finder.find(text)
+    except TooManyMentions as error:
+        raise Invalid.at(str(error), "text") from None
+    place = offsets.from_code_point
+    return tuple(
+        Entity(
+            None,
+            place(span.start),
+            place(span.end),
+            span,
+            section,
+            term.name,
+            term.code,
+        )
+        for span, term in mentions
+    )
 
 
 def _load_sentence(data: dict, unit: str, settings: Settings) -> Document:
@@ -388,7 +450,9 @@ def _load_entity(data: dict, offsets: Offsets, settings: Settings) -> Entity:
         units = ", ".join(OFFSET_UNITS)
         raise Invalid.at(f"Stands there in none of: {units}.", "text")
     _check_entity_chars(span.end - span.start, settings, "end")
-    return Entity(data.get("id"), start, end, span, data["section"])
+    return Entity(
+        data.get("id"), start, end, span, data["section"], code=data.get("code")
+    )
 
 
 def _load_span(data: dict, offsets: Offsets) -> Span:

@@ -12,6 +12,7 @@ from negation_api.inference.cores import Cores, give_memory_back
 from negation_api.inference.seats import Seats
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
+from negation_api.text.terms import common
 
 
 class StrictJSON(DefaultJSONProvider):
@@ -33,6 +34,7 @@ def create_app(settings: Settings, classifier) -> Flask:
         ``encode(sentence, marked) -> ids`` and ``classify(rows) -> predictions``.
         Passed in, so that tests need no weights.
     """
+    common()  # once, for all workers
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = StrictJSON(app)

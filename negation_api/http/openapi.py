@@ -14,7 +14,7 @@ from flask import Blueprint, render_template
 from markupsafe import Markup
 
 from negation_api import __version__
-from negation_api.contract import cnlpt, errors, reply, request, shapes
+from negation_api.contract import cnlpt, errors, listed, reply, request, shapes
 from negation_api.http.health import UnfitSchema, HealthSchema
 
 bp = Blueprint(
@@ -30,7 +30,7 @@ PAGE_POLICY = (
 DESCRIPTION = """\
 Tells, for every clinical entity that it is given, whether the patient has it \
 (`PRESENT`), does not have it (`ABSENT`) or may have it (`POSSIBLE`). \
-Finding the entities is not part of it."""
+Entities are given by their offsets, or found by a list of terms."""
 
 # status of POST /predict -> problem type, None for those without one of our own
 PROBLEMS = {
@@ -69,6 +69,11 @@ EXAMPLES = {
         "entities": [{"start": 10, "end": 15, "text": "fever"}],
         "offset_unit": "utf16",
     },
+    "terms": {
+        "text": _NOTE,
+        "terms": ["chest pain", {"term": "fever", "code": "386661006"}],
+    },
+    "common terms": {"text": _NOTE, "terms": "common"},
     "explained": {
         "text": _NOTE,
         "entities": [{"start": 33, "end": 38}],
@@ -130,6 +135,10 @@ def _shape(converter, field, **kwargs) -> dict:
     """Describe the fields that marshmallow does not have."""
     if isinstance(field, shapes.Id):
         return {"type": ["string", "integer"], "maxLength": shapes.MAX_ID_CHARS}
+    if isinstance(field, listed.TermsField):
+        term = converter.resolve_nested_schema(listed.TermSchema)
+        items = {"type": "array", "items": {"anyOf": [{"type": "string"}, term]}}
+        return {"anyOf": [items, {"type": "string", "enum": [listed.COMMON]}]}
     if isinstance(field, shapes.AnyOf):
         return {"anyOf": list(map(converter.resolve_nested_schema, field.schemas))}
     return {}

@@ -1,0 +1,221 @@
+"""Where the terms of a list are mentioned in a text.
+
+A term is mentioned where its words stand as whole words, in any case, parted by any run
+of blanks, hyphens and line breaks, the last of them perhaps in the plural (see
+:func:`plurals`). Of mentions that overlap the longest counts, of equally long ones the
+first. Any other sign is a word of its own, so that a comma in between parts two terms.
+
+Each word that terms hold is given one character. So a text becomes a string of a
+character a word, an automaton of Aho and Corasick finds terms in it in linear time, and
+the places of its words are places in the text, however case folding changes lengths.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, MatchKind
+
+from negation_api.text.spans import Span
+
+# What nobody sees belongs to the word it stands in, as accents of their own do.
+_UNSEEN = "\u00ad\u200b-\u200d\u2060\ufeff"
+_HYPHENS = r"\-\u2010-\u2013"
+_WORD = re.compile(
+    rf"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*|[{_UNSEEN}]+[^\W_]+)*"
+    rf"|[^\s{_HYPHENS}{_UNSEEN}]"
+)
+_HIDDEN = re.compile(f"[{_UNSEEN}]")
+_APOSTROPHES = dict.fromkeys("\u2019\u02bc\uff07", "'")
+_SURROGATES = range(0xD800, 0xE000)
+_OTHER = "\0"  # a word that is in no term
+MAX_WORDS = 0x110000 - len(_SURROGATES) - 1  # different ones, in all terms
+MAX_CANDIDATES = 2_000_000  # mentions in a text, overlapping ones too: some seconds
+
+
+class Term(NamedTuple):
+    """A term of a list.
+
+    :ivar written: what is sought; :ivar name: what it is called in answers.
+    """
+
+    written: str
+    name: str
+    code: str | int | None = None
+
+
+class Mention(NamedTuple):
+    """A term and where it stands."""
+
+    span: Span
+    term: Term
+
+
+class TooManyMentions(ValueError):
+    """A text of so many words that a list of terms so alike may be in it too often."""
+
+
+def fold(word: str) -> str:
+    """Give what all spellings of *word* have in common.
+
+    >>> fold("FE\N{SOFT HYPHEN}VER"), fold("Straße")
+    ('fever', 'strasse')
+    """
+    if word.isascii():
+        return word.lower()
+    seen = _HIDDEN.sub("", _APOSTROPHES.get(word, word))
+    folded = unicodedata.normalize("NFKC", seen).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def words_of(text: str) -> list[str]:
+    """Give the folded words of *text*.
+
+    >>> words_of("Chest-pain; Crohn’s")
+    ['chest', 'pain', ';', 'crohn', "'", 's']
+    """
+    return list(map(fold, _WORD.findall(text)))
+
+
+def plurals(word: str) -> list[str]:
+    """Give the regular plurals of an English word, "-sis" among them.
+
+    >>> plurals("rash"), plurals("allergy"), plurals("stenosis"), plurals("seizure")
+    (['rashes'], ['allergies'], ['stenoses'], ['seizures'])
+    """
+    if not word[-1:].isalnum():
+        return []
+    if word.endswith("sis"):
+        return [f"{word[:-2]}es"]
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        return [f"{word}es"]
+    if word.endswith("y") and word[-2:-1] not in ("", *"aeiou"):
+        return [f"{word[:-1]}ies"]
+    return [f"{word}s", f"{word}es"] if word.endswith("o") else [f"{word}s"]
+
+
+def faults(terms: Iterable[Term], max_chars: int) -> Iterator[tuple[int, str]]:
+    """Give the index of each term that cannot be sought, and why.
+
+    :param max_chars: longest entity.
+    """
+    seen = {}
+    for index, term in enumerate(terms):
+        given = len(term.written)
+        if given > max_chars:
+            yield index, f"At most {max_chars} characters in an entity; given {given}."
+            continue
+        words = tuple(words_of(term.written))
+        if not any(word[0].isalnum() for word in words):
+            yield index, "Must hold a letter or a digit."
+            continue
+        first, earlier = seen.setdefault(words, (index, term))
+        if None not in (earlier.code, term.code) and earlier.code != term.code:
+            yield index, f"Has another code than the same term at {first}."
+        elif earlier.code is None:
+            seen[words] = first, term
+
+
+class Finder:
+    """Finds *terms*, each of which can be sought (:func:`faults`).
+
+    Made in time linear in the terms; then only read, so threads and forks share it.
+    Of the same term twice the one with a code counts, of these the first.
+    """
+
+    def __init__(self, terms: Sequence[Term]):
+        self.terms = tuple(terms)
+        self._characters: dict[str, str] = {}
+        coded_first = sorted(self.terms, key=lambda term: term.code is None)
+        listed = [(words_of(term.written), term) for term in coded_first]
+        forms = {}
+        for words, term in listed:  # a term as written before another's plural
+            forms.setdefault(self._spell(words), term)
+        for words, term in listed:
+            for plural in plurals(words[-1]):
+                forms.setdefault(self._spell([*words[:-1], plural]), term)
+        self._forms = list(forms.values())
+        self._depth = _depth(forms)
+        self._automaton = AhoCorasick(
+            list(forms), matchkind=MatchKind.Standard, store_patterns=False
+        )
+
+    def _spell(self, words: list[str]) -> str:
+        characters = self._characters
+        for word in words:
+            if word not in characters:
+                number = len(characters) + 1
+                skipped = len(_SURROGATES) if number >= _SURROGATES.start else 0
+                characters[word] = chr(number + skipped)
+        return "".join(map(characters.__getitem__, words))
+
+    @cached_property
+    def digest(self) -> str:
+        """Tell this list from any other."""
+        digest = hashlib.blake2b(digest_size=16)
+        for term in self.terms:
+            digest.update(repr(tuple(term)).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def find(self, text: str) -> list[Mention]:
+        """Give every mention in *text*, in order; none overlaps another.
+
+        :raises TooManyMentions: where finding them might take long.
+        """
+        places, spelt, characters = [], [], self._characters
+        for found in _WORD.finditer(text):
+            places.append(found.span())
+            spelt.append(characters.get(fold(found[0]), _OTHER))
+        most = len(places) * self._depth
+        if self._depth > 1 and most > MAX_CANDIDATES:
+            raise TooManyMentions(
+                f"At most {MAX_CANDIDATES} places are looked at, words times terms that"
+                f" end with one another; given {most}."
+            )
+        candidates = self._automaton.find_matches_as_indexes(
+            "".join(spelt), overlapping=True
+        )
+        return [
+            Mention(Span(places[first][0], places[last - 1][1]), self._forms[form])
+            for form, first, last in _longest(candidates, len(places))
+        ]
+
+
+def _depth(forms: Iterable[str]) -> int:
+    """Count how many terms may end at one word: what one of them ends with, at most."""
+    known = set(forms)
+    depths = (sum(form[at:] in known for at in range(len(form))) for form in known)
+    return max(depths, default=0)
+
+
+def _longest(candidates: list[tuple], num_words: int) -> list[tuple]:
+    """Choose of those that overlap the longest, then the first; give them in order."""
+    taken, chosen = bytearray(num_words), []
+    for form, first, last in sorted(candidates, key=lambda c: (c[1] - c[2], c[1])):
+        # What is taken is no shorter, so it holds an end of what it overlaps.
+        if not taken[first] and not taken[last - 1]:
+            taken[first:last] = b"\1" * (last - first)
+            chosen.append((form, first, last))
+    return sorted(chosen, key=lambda c: c[1])
+
+
+@lru_cache(maxsize=8)
+def finder_of(terms: tuple[Term, ...]) -> Finder:
+    """Give the finder of *terms*, made once for who sends the same with each note."""
+    return Finder(terms)
+
+
+@lru_cache(maxsize=1)
+def common() -> Finder:
+    """Give the finder of the common findings in ``common_terms.txt``."""
+    lines = (files("negation_api.text") / "common_terms.txt").read_text("utf-8")
+    terms = []
+    for line in lines.splitlines():
+        written, _, name = line.partition("\t")
+        if written.strip() and not written.startswith("#"):
+            terms.append(Term(written, name or written))
+    return Finder(terms)
