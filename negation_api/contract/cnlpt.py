@@ -15,7 +15,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from negation_api.contract.errors import Invalid
 from negation_api.contract.labels import Prediction
 from negation_api.contract.request import Document, Query, load_query
-from negation_api.contract.shapes import StrictSchema, Text, Whole
+from negation_api.contract.shapes import Offset, StrictSchema, Text
 from negation_api.settings import Settings
 
 WINDOW_CHARS = 100  # before and after an entity in a record's text, as theirs
@@ -104,7 +104,7 @@ class _TwoNumbers(validate.Length):
 
 
 def _spans() -> fields.List:
-    span = fields.List(Whole(), validate=_TwoNumbers())
+    span = fields.List(Offset(), validate=_TwoNumbers())
     doc = "[start, end) of each entity, in code points"
     return fields.List(span, required=True, metadata={"description": doc})
 

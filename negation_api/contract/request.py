@@ -18,10 +18,10 @@ from negation_api.contract.shapes import (
     AtMost,
     Each,
     Id,
+    Offset,
     StrictSchema,
     Switch,
     Text,
-    Whole,
 )
 
 from negation_api.settings import Settings
@@ -127,13 +127,8 @@ _NAME = {"description": "your name for it, given back"}
 _NO_OBJECT = {"null": "Must be a JSON object."}
 
 
-def _offset(doc: str) -> Whole:
-    error = "Must be at least 0; given {input}."
-    return Whole(
-        required=True,
-        validate=validate.Range(min=0, error=error),
-        metadata={"description": doc},
-    )
+def _offset(doc: str) -> Offset:
+    return Offset(required=True, metadata={"description": doc})
 
 
 def _section(doc: str) -> Text:

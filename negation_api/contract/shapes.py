@@ -73,6 +73,14 @@ class Whole(fields.Integer):
         return super()._deserialize(_whole(value), attr, data, **kwargs)
 
 
+class Offset(Whole):
+    """A place in a text."""
+
+    def __init__(self, **kwargs):
+        error = "Must be at least 0; given {input}."
+        super().__init__(validate=validate.Range(min=0, error=error), **kwargs)
+
+
 def _whole(value):
     is_whole = isinstance(value, float) and value.is_integer()
     return int(value) if is_whole else value
