@@ -133,6 +133,26 @@ def test_every_target_and_file_that_is_named_exists(paper):
         assert (ROOT / path).exists() or (ROOT / "negation_api" / path).exists(), path
 
 
+THREATS = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+
+
+def test_every_threat_has_a_test_and_the_test_exists():
+    rows = [r for r in THREATS.splitlines() if r.startswith("|")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        assert named, row
+        for file, test in named:
+            code = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"\ndef {test}(" in code, f"{file}::{test}"
+
+
+def test_every_file_of_tests_that_reliability_names_exists():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    for file in re.findall(r"`(test_\w+\.py)`", text):
+        assert (ROOT / "tests" / file).exists(), file
+
+
 def test_pictures_are_small_enough_to_show():
     for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README):
         assert (ROOT / picture).stat().st_size < 200_000
