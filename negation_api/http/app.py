@@ -6,6 +6,7 @@ from flask.json.provider import DefaultJSONProvider
 from negation_api.contract.json import load_json
 from negation_api.http import access, cnlpt, compression, health, metrics, openapi
 from negation_api.http import playground, predict, problems, telemetry
+from negation_api.http.body import Request
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
@@ -14,14 +15,18 @@ from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
 from negation_api.text.terms import common
 
+PARTS = 64  # of JSON, of an entity or a document; a few more than ten are used
+
 
 class StrictJSON(DefaultJSONProvider):
     """JSON as the files have it too."""
 
     sort_keys = False
 
+    max_parts: int
+
     def loads(self, s: str | bytes, **kwargs):
-        return load_json(s)
+        return load_json(s, self.max_parts)
 
 
 def create_app(settings: Settings, classifier) -> Flask:
@@ -37,7 +42,9 @@ def create_app(settings: Settings, classifier) -> Flask:
     common()  # once, for all workers
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.request_class = Request
     app.json = StrictJSON(app)
+    app.json.max_parts = PARTS * (settings.max_entities + settings.max_documents)
     service = app.extensions["negation_api"] = make_service(settings, classifier)
     if settings.otlp_endpoint:
         from negation_api.http import tracing  # needs packages that nothing else does

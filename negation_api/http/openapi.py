@@ -32,6 +32,8 @@ Tells, for every clinical entity that it is given, whether the patient has it \
 (`PRESENT`), does not have it (`ABSENT`) or may have it (`POSSIBLE`). \
 Entities are given by their offsets, or found by a list of terms."""
 
+CODING = "As it is, or as gzip with `Content-Encoding: gzip`."
+
 # status of POST /predict -> problem type, None for those without one of our own
 PROBLEMS = {
     400: "not-json",
@@ -161,7 +163,7 @@ def _predict() -> dict:
         "operationId": "predict",
         "summary": "Give the assertion status of every entity asked for.",
         "security": [{}, *({name: []} for name in SECURITY)],
-        "requestBody": {"required": True, "content": body},
+        "requestBody": {"description": CODING, "required": True, "content": body},
         "responses": {"200": answer, **_problems()},
     }
 
@@ -180,7 +182,7 @@ def _process(question) -> dict:
         "operationId": question.name,
         "summary": question.summary,
         "security": [{}, *({name: []} for name in SECURITY)],
-        "requestBody": {"required": True, "content": body},
+        "requestBody": {"description": CODING, "required": True, "content": body},
         "responses": {
             "200": answer,
             **_problems(),
@@ -209,6 +211,16 @@ def _problems() -> dict:
         }
     responses["401"]["headers"] = {
         "WWW-Authenticate": {"schema": {"type": "string"}},
+    }
+    responses["415"]["headers"] = {
+        "Accept": {
+            "description": "with a wrong Content-Type",
+            "schema": {"type": "string"},
+        },
+        "Accept-Encoding": {
+            "description": "with a Content-Encoding that is not read",
+            "schema": {"type": "string"},
+        },
     }
     responses["429"]["headers"] = {
         "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}

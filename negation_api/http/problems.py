@@ -5,6 +5,8 @@ BadJSON                              400     /problems/not-json
 errors.Invalid                       422     /problems/validation-error
 access.NoKey                         401     /problems/no-key, with WWW-Authenticate
 werkzeug RequestEntityTooLarge       413     /problems/body-too-large
+body.NotJSONType                     415     about:blank; names the header to add
+body.UnknownCoding                   415     about:blank, with Accept-Encoding
 markers.EntityTooLong                422     /problems/validation-error
 markers.SentenceTooLong              422     /problems/validation-error
 batching.QueueFull                   429     /problems/queue-full, with Retry-After
@@ -30,6 +32,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     TooManyRequests,
     UnprocessableEntity,
+    UnsupportedMediaType,
 )
 
 from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
@@ -77,8 +80,15 @@ def _invalid(error: Invalid) -> Response:
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
     allowed, given = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
-    detail = f"At most {allowed} bytes are read; given {given or 'more'}."
+    if not given or request.content_encoding:
+        given = "more"  # than that came out of it
+    detail = f"At most {allowed} bytes are read; given {given}."
     return _respond(error, describe(413, "body-too-large", detail=detail))
+
+
+def _not_taken(error: UnsupportedMediaType) -> Response:
+    problem = {"title": error.name, "status": 415, "detail": error.description}
+    return _respond(error, problem)
 
 
 def _no_key(error: NoKey) -> Response:
@@ -147,6 +157,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(BadJSON, _not_json)
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(UnsupportedMediaType, _not_taken)
     app.register_error_handler(NoKey, _no_key)
     app.register_error_handler(QueueFull, _queue_full)
     app.register_error_handler(ParseException, _not_http)

@@ -1,0 +1,69 @@
+"""A request's body as it is read: plain or gzip, and JSON."""
+
+import gzip
+import io
+import zlib
+
+import flask
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.utils import cached_property
+
+from negation_api.contract.json import BadJSON
+
+GZIP = ["gzip"], ["x-gzip"]  # RFC 9110, 8.4.1.3: the same
+
+
+class NotJSONType(UnsupportedMediaType):
+    """The body is not said to be JSON."""
+
+    description = (
+        "Send the header Content-Type: application/json; curl -d says otherwise"
+        " unless you add -H 'Content-Type: application/json'."
+    )
+
+    def get_headers(self, *args, **kwargs):
+        return [*super().get_headers(*args, **kwargs), ("Accept", "application/json")]
+
+
+class UnknownCoding(UnsupportedMediaType):
+    """The body is in a coding that is not read, or in two."""
+
+    description = "Send the body as it is, or with Content-Encoding: gzip."
+
+    def get_headers(self, *args, **kwargs):
+        # RFC 7694: so that a client can tell this from a wrong Content-Type.
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
+
+
+class Request(flask.Request):
+    """A request whose body is decoded, and no longer than a plain one may be."""
+
+    @cached_property
+    def stream(self):
+        """The body.
+
+        :raises UnknownCoding: before anything of it is read.
+        :raises RequestEntityTooLarge: when more comes out than may come in.
+        """
+        codings = self.headers.get("Content-Encoding", "").lower().split(",")
+        codings = [c.strip() for c in codings if c.strip() not in ("", "identity")]
+        if not codings:
+            return super().stream
+        if codings not in GZIP:
+            raise UnknownCoding
+        return io.BytesIO(_gunzip(super().stream, self.max_content_length))
+
+    def on_json_loading_failed(self, error):
+        raise error or NotJSONType
+
+
+def _gunzip(stream, most: int) -> bytes:
+    """Decode *stream*, and stop after *most* bytes."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(stream.read())) as file:
+            data = file.read(most + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise BadJSON("Not gzip, which its Content-Encoding says it is.") from None
+    if len(data) > most:
+        raise RequestEntityTooLarge
+    return data
