@@ -94,6 +94,15 @@ def test_a_body_in_chunks_comes_whole(proxy):
     assert len(reply.json["predictions"]) == len(ENTITIES)
 
 
+def test_a_body_that_is_gzip_comes_as_it_is(proxy):
+    body = gzip.compress(NOTE)
+    with connected(proxy.port) as connection:
+        for sent in body, in_chunks(body):
+            coding = {"Content-Encoding": "gzip"}
+            reply = ask(connection, "POST", "/predict", sent, **coding)
+            assert len(reply.json["predictions"]) == len(ENTITIES)
+
+
 def test_a_prefix_that_the_proxy_strips_is_not_seen(proxy):
     with connected(proxy.port) as connection:
         for path in "/health", "/openapi.json", "/problems/no-key":
