@@ -531,3 +531,29 @@ def test_the_log_would_show_what_the_policy_refuses(driver, server):
     driver.execute_script("document.body.setAttribute('style', 'color: red')")
     (message,) = visitor.violations()
     assert "Content Security Policy" in message
+
+
+@pytest.mark.system
+def test_a_pasted_note_has_its_common_findings_marked(driver, with_axes):
+    visitor = Visitor(driver, with_axes.url)
+    visitor.click("#blank")
+    visitor.type(f"{BEYOND_BMP} Denies chest\npain. Mother had shingles.")
+    visitor.press("ax", hold=visitor.keys.CONTROL)  # into the clipboard
+    visitor.wait(lambda: visitor.see("#empty"))
+    assert visitor.findings() == []
+    visitor.press("v", hold=visitor.keys.CONTROL)
+    visitor.wait(lambda: len(visitor.findings()) == 2)
+    words = [row[1] for row in visitor.findings()]
+    assert words == ["chest pain", "shingles"]
+    assert visitor.see("#problem-title") == ""
+
+    # What is pasted later is looked through alone; what was unmarked stays so.
+    visitor.click("#findings .finding")
+    visitor.click("#findings .remove")
+    visitor.wait(lambda: len(visitor.findings()) == 1)
+    visitor.click("#note")
+    visitor.press(visitor.keys.END, hold=visitor.keys.CONTROL)
+    visitor.press("v", hold=visitor.keys.CONTROL)
+    visitor.wait(lambda: len(visitor.findings()) == 3)
+    visitor.wait_for_answers()
+    assert not visitor.violations()

@@ -38,14 +38,20 @@ export function overlap(a, b) {
   return a.start < b.end && b.start < a.end;
 }
 
+/** Find what an edit put in the place of what: {start, end} before it and after it. */
+export function difference(before, after) {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start++;
+  let tail = 0;
+  while (tail < shorter - start && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
+  const [cut, put] = [before, after].map(({ length }) => ({ start, end: length - tail }));
+  return { cut, put };
+}
+
 /** Move entities along with an edit; one that the edit cut into is dropped. */
 export function follow(entities, before, after) {
-  const shorter = Math.min(before.length, after.length);
-  let head = 0;
-  while (head < shorter && before[head] === after[head]) head++;
-  let tail = 0;
-  while (tail < shorter - head && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
-  const cut = { start: head, end: before.length - tail };
+  const { cut } = difference(before, after);
   const shift = after.length - before.length;
   return entities.flatMap((entity) => {
     if (entity.end <= cut.start) return [entity];

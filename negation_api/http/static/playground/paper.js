@@ -113,9 +113,11 @@ function range({ start, end }) {
   return found;
 }
 
-/** Tell of edits, of moves of caret, selection or mouse, of leaving, of the wish to mark. */
+const BROUGHT = new Set(["insertFromPaste", "insertFromDrop"]);
+
+/** Tell of edits and whether they were pasted, of moves of caret, selection or mouse, of leaving, of the wish to mark. */
 export function listen({ onEdit, onMove, onLook, onLeave, onMark }) {
-  note.addEventListener("input", () => onEdit(note.value));
+  note.addEventListener("input", ({ inputType }) => onEdit(note.value, BROUGHT.has(inputType)));
   document.addEventListener("selectionchange", () => {
     if (document.activeElement === note) onMove();
   });

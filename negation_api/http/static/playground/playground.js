@@ -3,36 +3,44 @@
 import * as answer from "./answer.js";
 import * as findings from "./findings.js";
 import { look, phrase } from "./labels.js";
-import { follow, overlap, parse, trimmed, wordAt } from "./note.js";
+import { difference, follow, overlap, parse, trimmed, wordAt } from "./note.js";
 import * as paper from "./paper.js";
 import * as request from "./request.js";
 import { SAMPLES } from "./samples.js";
-import { Problem, ask, body } from "./service.js";
+import { Problem, ask, body, search } from "./service.js";
 
 const WAIT_MS = 350; // after an edit, before asking
 const $ = (id) => document.getElementById(id);
 
-// entities: {start, end, prediction, error}, in order, none over another
-const state = { text: "", entities: [], active: null, looked: null, key: "", needsKey: false };
+// entities: {start, end, prediction, error}, in order, none over another;
+// part: {start, end} that findings are still to be found in, or null
+const state = {
+  text: "", entities: [], part: null, active: null, looked: null, key: "", needsKey: false,
+};
 let timer = 0;
 let flight = new AbortController();
 
 // --- what the visitor does -----------------------------------------------------
 
-function load(text, spans) {
+function load(text, spans, part = null) {
   state.text = text;
+  state.part = part;
   state.entities = spans.map((span) => ({ ...span }));
   state.active = state.entities[0] ?? null;
   changed(0);
 }
 
-function edit(text) {
+function edit(text, isPasted) {
+  const { put } = difference(state.text, text);
+  // Where a search is under way and the text changes, all of it is looked through.
+  if (state.part) state.part = { start: 0, end: text.length };
+  else if (isPasted) state.part = put;
   state.entities = follow(state.entities, state.text, text);
   // Cues are places in the text that was answered.
   for (const { prediction } of state.entities) if (prediction) prediction.cues = {};
   state.text = text;
   if (!state.entities.includes(state.active)) state.active = null;
-  changed(WAIT_MS);
+  changed(isPasted ? 0 : WAIT_MS);
 }
 
 /** What marking would act on: an entity to unmark, or a span to mark, or neither. */
@@ -112,6 +120,7 @@ function changed(wait) {
 }
 
 async function predict() {
+  if (state.part) return find();
   const asked = state.entities.filter((entity) => !entity.error);
   if (!asked.length) return;
   flight = new AbortController();
@@ -121,6 +130,28 @@ async function predict() {
   } catch (error) {
     if (error instanceof Problem) refused(asked, error);
     else if (error.name !== "AbortError") throw error;
+  }
+}
+
+/** Mark what a list of common findings has in the part that came last. */
+async function find() {
+  flight = new AbortController();
+  try {
+    const { predictions, ...reply } = await ask(search(state.text), state.key, flight.signal);
+    const { part, entities } = state;
+    state.part = null;
+    const found = predictions
+      .map(({ start, end, ...prediction }) => ({ start, end, prediction }))
+      .filter((span) => overlap(span, part))
+      .filter((span) => !entities.some((entity) => overlap(entity, span)));
+    state.entities = [...entities, ...found].sort((a, b) => a.start - b.start);
+    answered(found, { predictions: found.map(({ prediction }) => prediction), ...reply });
+    announce(`${found.length} common findings marked`);
+    if (entities.length) changed(0); // the edit may have changed what is said of them
+  } catch (error) {
+    if (error instanceof Problem) refused([], error);
+    else if (error.name !== "AbortError") throw error;
+    if (error.status === 422) state.part = null; // the next edit is no new search
   }
 }
 
@@ -199,7 +230,7 @@ function render() {
   if (entities.some(({ prediction }) => prediction?.holds !== undefined)) counts.set("hold", held);
   $("count").textContent = [...counts].map(([n, c]) => `${c} ${n.toLowerCase()}`).join(", ");
   $("empty").hidden = entities.length > 0;
-  if (!entities.length) showProblem(null);
+  if (!entities.length && !state.part) showProblem(null);
   offer();
 }
 
@@ -243,7 +274,8 @@ function start() {
   $("file").addEventListener("change", async () => {
     const [file] = $("file").files;
     // The textarea's own line breaks: they are what its offsets count.
-    if (file) load((await file.text()).replace(/\r\n?/g, "\n"), []);
+    const text = (await file?.text())?.replace(/\r\n?/g, "\n");
+    if (file) load(text, [], { start: 0, end: text.length });
     $("file").value = "";
   });
   $("mark").addEventListener("click", toggle);

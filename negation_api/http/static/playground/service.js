@@ -14,6 +14,11 @@ export function body(text, entities) {
   return { text, entities: spans, offset_unit: "utf16", explain: true };
 }
 
+/** Make the body of a request that finds what a list of common findings has. */
+export function search(text) {
+  return { text, terms: "common", offset_unit: "utf16", explain: true };
+}
+
 /** Ask; throws Problem, or AbortError when *signal* says so. */
 export async function ask(request, key, signal) {
   const headers = { "Content-Type": "application/json" };
