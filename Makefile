@@ -23,6 +23,14 @@ $(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
 	.venv-checkov/bin/pip install -q --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
+# With the service's packages behind its own, which are older.
+.venv-spacy/.done: training/requirements-spacy.txt $(VENV)/.dev
+	$(PYTHON) -m venv --without-pip --clear .venv-spacy
+	$(BIN)/uv pip install -q --python .venv-spacy/bin/python -r $<
+	echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" \
+	    > .venv-spacy/lib/python3.11/site-packages/service.pth
+	@touch $@
+
 .venv-audit/.done: requirements-audit.txt
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/pip install -q --disable-pip-version-check --no-deps -r $<
@@ -106,10 +114,11 @@ test: $(VENV)/.dev  ## All tests that need Python packages only.
 explore: $(VENV)/.dev  ## The generated tests with cases that were not tried before.
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=default
 
-test-system: $(VENV)/.dev  ## The tests that need more; installs that (Debian, root).
+test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; installs that (Debian, root).
 	scripts/install-system.sh
 	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
 	$(BIN)/python -m pytest -m system
+	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
 .PHONY: help install run model train report bench bench-shapes openapi picture format check hashes lint audit \
     test explore test-system
