@@ -8,6 +8,7 @@ from negation_api.http import parse_errors
 from negation_api.http.telemetry import configure_logging, make_metrics_directory
 from negation_api.inference.cores import give_memory_back, keep_memory_together
 from negation_api.layout import Layout
+from negation_api.server.listening import addresses
 from negation_api.settings import SettingError, Settings
 
 try:
@@ -22,9 +23,9 @@ keep_memory_together()
 # outlive the master.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = make_metrics_directory()
 
-bind = [f"0.0.0.0:{_settings.port}"]
+bind = addresses(_settings.host, _settings.port)
 if _settings.metrics_port:
-    bind.append(f"0.0.0.0:{_settings.metrics_port}")
+    bind += addresses(_settings.host, _settings.metrics_port)
 workers = Layout.of(_settings).workers
 worker_class = "negation_api.server.worker.Worker"
 # Beside predictions, two requests that are not one yet, and some that are just done.

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -44,7 +45,17 @@ class Settings:
         choices=("fp32", "int8"),
     )
 
+    host: str = _setting(
+        "::",
+        "IP address to listen on; `::` is all there are, of IPv4 too, `127.0.0.1` this"
+        " machine alone",
+    )
     port: int = _setting(8000, "TCP port to listen on", low=1, high=65535)
+    url_prefix: str = _setting(
+        "",
+        "path below which all routes are served, `/nlp` for instance, for a proxy"
+        " that keeps it; `/health` is answered without it too",
+    )
     metrics_port: int = _setting(
         0,
         "port of `/metrics` alone, kept from the outside; 0 puts it beside `/predict`",
@@ -202,6 +213,16 @@ class Settings:
                 "OTLP_ENDPOINT must be an http or https address without credentials,"
                 " such as http://collector:4318/v1/traces"
             )
+        if not _is_address(self.host):
+            raise SettingError(
+                f"HOST={self.host!r} is not an IP address such as 0.0.0.0, 127.0.0.1,"
+                " :: or ::1"
+            )
+        if self.url_prefix and not _PREFIX.fullmatch(self.url_prefix):
+            raise SettingError(
+                f"URL_PREFIX={self.url_prefix!r} is not a path such as /nlp or"
+                " /nlp/negation, without a slash at its end"
+            )
         if self.metrics_port == self.port:
             raise SettingError(
                 f"METRICS_PORT={self.metrics_port} must differ from PORT={self.port},"
@@ -218,6 +239,7 @@ class Settings:
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
 _ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _WORDS = {int: "whole number", float: "number", bool: "switch"}
 _SWITCH = {
     "on": True,
@@ -227,6 +249,15 @@ _SWITCH = {
     "false": False,
     "0": False,
 }
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return bool(socket.inet_pton(family, host))
+        except (OSError, ValueError):
+            continue
+    return False
 
 
 def _parse(setting, raw: str):

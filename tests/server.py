@@ -44,6 +44,7 @@ class Server:
     :param args: more of Gunicorn's arguments.
     :param port: TCP port; a free one if not given.
     :param reply_seconds: how long a reply may take.
+    :param host: the address that settings let it listen on, if not the usual one.
     :param prefix: a command to run Gunicorn under, such as ``unshare --mount``.
     """
 
@@ -52,6 +53,7 @@ class Server:
     app: str = "wsgi:app"
     args: tuple[str, ...] = ()
     port: int = 0
+    host: str = ""
     prefix: tuple[str, ...] = ()
     reply_seconds: float = 60
 
@@ -71,7 +73,8 @@ class Server:
         self._files = tempfile.TemporaryDirectory(prefix="negation-api-server-")
         self.port = self.port or free_port()
         command = [sys.executable, "-m", "gunicorn", self.app, *self.args]
-        command += ["--bind", f"127.0.0.1:{self.port}"]
+        if not self.host:
+            command += ["--bind", f"127.0.0.1:{self.port}"]
         given = {"MODEL": self.model, "PORT": self.port, **self.env}
         with open(self._path("log"), "wb") as log, open(self._path("err"), "wb") as err:
             self._process = subprocess.Popen(
@@ -147,7 +150,7 @@ class Server:
     def request(self, method, path, body, headers) -> Reply:
         """Make one request on a connection of its own."""
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=self.reply_seconds
+            self.host or "127.0.0.1", self.port, timeout=self.reply_seconds
         )
         try:
             connection.request(method, path, body, headers)

@@ -43,6 +43,9 @@ def _check() -> None:
         if request.endpoint not in ON_METRICS_PORT:
             raise NotFound
         return
+    if service().settings.url_prefix and not request.root_path:
+        if request.endpoint != "health.health":
+            raise NotFound
     digests = service().settings.key_digests
     # A preflight carries no key; it is answered from what routes there are.
     guarded = request.endpoint in GUARDED and request.method != "OPTIONS"

@@ -7,6 +7,7 @@ from negation_api.contract.json import load_json
 from negation_api.http import access, cnlpt, compression, health, metrics, openapi
 from negation_api.http import playground, predict, problems, telemetry
 from negation_api.http.body import Request
+from negation_api.http.prefix import Prefix
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
@@ -60,6 +61,8 @@ def create_app(settings: Settings, classifier) -> Flask:
     app.register_blueprint(openapi.bp)
     if settings.cnlpt:
         app.register_blueprint(cnlpt.bp)
+    if settings.url_prefix:
+        app.wsgi_app = Prefix(app.wsgi_app, settings.url_prefix)
     if settings.playground:
         app.register_blueprint(playground.bp)
     return app

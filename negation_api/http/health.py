@@ -36,7 +36,7 @@ class UnfitSchema(Schema):
     )
 
 
-@bp.get("/health")
+@bp.get("/health", strict_slashes=False)
 def health():
     """Say that the service is there, or what is wrong."""
     if service().draining:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from negation_api import __version__
 from negation_api.contract import cnlpt, errors, listed, reply, request, shapes
+from negation_api.http.service import service
 from negation_api.http.health import UnfitSchema, HealthSchema
 
 bp = Blueprint(
@@ -284,7 +285,8 @@ def main() -> None:
 @bp.get("/openapi.json")
 def openapi():
     """Give the description."""
-    return describe()
+    prefix = service().settings.url_prefix
+    return {**describe(), "servers": [{"url": prefix}]} if prefix else describe()
 
 
 @bp.get("/docs")

@@ -3,7 +3,7 @@
 ``PLAYGROUND=off`` leaves it out. The page calls ``/predict`` like any other client.
 """
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request
 
 from negation_api import __version__
 
@@ -25,5 +25,8 @@ PAGE_POLICY = (
 @bp.get("/")
 def playground():
     """Show the page; its script does the rest."""
+    asked = request.environ["RAW_URI"].partition("?")[0]
+    if asked == request.root_path:  # links are relative to the last slash
+        return redirect(f"{request.root_path}/", 308)
     page = render_template("playground.html", version=__version__)
     return page, {"Content-Security-Policy": PAGE_POLICY}

@@ -18,7 +18,7 @@ from negation_api.scoring import Row, asked, dump, encode
 bp = Blueprint("predict", __name__)
 
 
-@bp.post("/predict")
+@bp.post("/predict", strict_slashes=False)
 def predict():
     """Give the assertion status of every entity asked for."""
     deadline = g.stopwatch.started + service().settings.request_timeout

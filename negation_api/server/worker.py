@@ -57,7 +57,8 @@ NO_LISTENER = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
 # lane -> threads; requests that may be in it
 LANES = {"health": (1, 64), "read": (2, 64), "patient": (16, inf)}
 
-PATIENT = tuple(question.path.encode() for question in QUESTIONS)
+LANE_BYTES = 256  # of a request's first line, which may be long
+PATIENT = {question.path.encode() for question in QUESTIONS}
 
 log = logging.getLogger("negation_api.worker")
 
@@ -232,7 +233,7 @@ class Worker(gthread.ThreadWorker):
         """Let a thread handle what was received, when it is its turn."""
         self._waiting.remove(conn)
         conn.sock.received = time.monotonic()
-        conn.lane = _lane(conn.request)
+        conn.lane = _lane(conn.request, self.settings.url_prefix.encode())
         if conn.lane:
             has_room = self._in_lane[conn.lane] < LANES[conn.lane][1]
             if has_room:
@@ -385,14 +386,15 @@ class Worker(gthread.ThreadWorker):
         answer_error(client, exc, self.settings)
 
 
-def _lane(request: bytes) -> str | None:
+def _lane(request: bytes, prefix: bytes) -> str | None:
     """Name the lane of a request that has one; others wait for their turn."""
-    method, _, rest = request[:40].lstrip(b"\r\n").partition(b" ")
-    if method == b"POST" and rest.startswith(PATIENT):
+    method, target, *_ = request[:LANE_BYTES].lstrip(b"\r\n").split(b" ", 2) + [b""]
+    path = target.partition(b"?")[0].removeprefix(prefix).rstrip(b"/")
+    if method == b"POST" and path in PATIENT:
         return "patient"
     if method not in (b"GET", b"HEAD", b"OPTIONS"):
         return None
-    return "health" if rest.startswith(b"/health ") else "read"
+    return "health" if path == b"/health" else "read"
 
 
 def _once(call, *args):
