@@ -5,6 +5,7 @@ import os
 import selectors
 import socket
 import struct
+import threading
 import time
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from gunicorn.config import Config
 from negation_api.inference.seats import Seats
 from negation_api.server.worker import Worker
 from negation_api.settings import Settings
+from server import wait_until
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 EXPECTING = (
@@ -141,3 +143,35 @@ def test_a_draining_worker_accepts_what_waits_behind_a_closed_connection(make_wo
         worker.set_accept_enabled(False)
         assert worker.nr_conns == 1
         assert listener.fileno() == -1 and not worker.sockets
+
+
+def test_patient_requests_run_one_at_a_time_until_they_wait(make_worker):
+    """Their threads would hold up `/health` otherwise, see `turns.py`."""
+    worker, begun, go_on = make_worker(), [], threading.Event()
+    ended = []
+    worker.method_queue = SimpleNamespace(defer=lambda call, conn: ended.append(conn))
+
+    def handle(conn):
+        begun.append(conn)
+        conn.go_on.wait(20)
+        conn.sock.end_turn()
+        go_on.wait(20)
+
+    def request():
+        sock = SimpleNamespace(flush=lambda: None, end_turn=lambda: None)
+        return SimpleNamespace(lane="patient", sock=sock, go_on=threading.Event())
+
+    worker.handle = handle
+    requests = [request() for _ in range(3)]
+    threads = [threading.Thread(target=worker._run, args=[each]) for each in requests]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 4):
+        wait_until(lambda: len(begun) >= number, 20, "the next begins")
+        time.sleep(TO_ARRIVE)
+        assert len(begun) == number
+        begun[-1].go_on.set()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(ended) == 3

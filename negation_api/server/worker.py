@@ -27,6 +27,7 @@ import errno
 import logging
 import selectors
 import socket
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,7 @@ class Worker(gthread.ThreadWorker):
         self._num_held = 0  # bytes of all requests, from the first to the answer
         self._num_unsent = 0  # bytes of all answers that are being sent
         self._in_lane = Counter()
+        self._patient_turn = threading.Lock()  # of the patient, beside the other turns
 
     @property
     def settings(self):
@@ -363,6 +365,9 @@ class Worker(gthread.ThreadWorker):
         conn.keeps_open = False
         if conn.lane is None:
             conn.sock.end_turn = _once(self._turns.end, conn)
+        elif conn.lane == "patient":
+            self._patient_turn.acquire()
+            conn.sock.end_turn = _once(self._patient_turn.release)
         try:
             conn.keeps_open = self.handle(conn)
             conn.sock.flush()
