@@ -74,6 +74,9 @@ bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five m
 	    --output bench/results/shapes.json
 	.venv-bench/bin/python bench/report.py bench/results/shapes.json docs/performance.md
 
+wheel: $(VENV)/.dev  ## Build the package, weights included, into dist/.
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+
 openapi: $(VENV)/.dev  ## Write docs/openapi.json anew.
 	$(BIN)/python -m negation_api.http.openapi > docs/openapi.json
 
@@ -120,5 +123,5 @@ test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; instal
 	$(BIN)/python -m pytest -m system
 	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
-.PHONY: help install run model train report bench bench-shapes openapi picture format check hashes lint audit \
+.PHONY: help install run model train report bench bench-shapes openapi picture wheel format check hashes lint audit \
     test explore test-system

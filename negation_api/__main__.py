@@ -1,4 +1,4 @@
-"""The command line: ``python -m negation_api COMMAND``.
+"""The command line: ``negation-api COMMAND``, or ``python -m negation_api COMMAND``.
 
 Each command lives in a module of its own, which has ``add_arguments(parser)`` and
 ``main(args, settings) -> exit code``. A module is imported when its command is used,
@@ -9,16 +9,19 @@ import argparse
 import importlib
 import sys
 
+from negation_api import __version__
 from negation_api.model.artefact import ModelError
 from negation_api.settings import SettingError, Settings
 
 COMMANDS = {
+    "serve": "serve on PORT, as in production",
     "model": "fetch a model from the hub",
     "evaluate": "measure a model on labelled data",
     "predict": "answer the rows of a file",
     "doctor": "tell which settings do not agree with each other",
 }
 MODULES = {
+    "serve": "commands.serve",
     "model": "model.hub",
     "evaluate": "commands.evaluate",
     "predict": "batch.bulk",
@@ -27,9 +30,13 @@ MODULES = {
 USAGE_ERROR = 2  # argparse's own code
 
 
-def main(argv: list[str]) -> int:
-    """Run one command."""
-    parser = argparse.ArgumentParser(prog="negation_api", description=__doc__)
+def main(argv: list[str] | None = None) -> int:
+    """Run one command, of ``sys.argv`` if none is given."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="negation-api", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, doc in COMMANDS.items():
         command = commands.add_parser(name, help=doc, description=doc)
@@ -45,4 +52,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

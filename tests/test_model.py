@@ -638,7 +638,9 @@ def test_hub_id_that_was_not_fetched_says_how_to(tmp_path):
 
     settings = Settings(model="owner/name", models_dir=str(tmp_path), axes=False)
 
-    with pytest.raises(ModelError, match="fetch it: make model$") as refused:
+    with pytest.raises(
+        ModelError, match="fetch it: make model, or negation-api model fetch$"
+    ) as refused:
         load_classifier(settings)
 
     assert str(refused.value).startswith("MODEL=owner/name: ")

@@ -213,7 +213,7 @@ def test_without_its_packages_the_start_ends_in_one_line(toy_model, tmp_path):
     (line,) = (line for line in str(failed.value).splitlines() if "OTLP" in line)
     assert line == (
         "negation_api cannot start: OTLP_ENDPOINT is set, but OpenTelemetry is not"
-        " installed: pip install -r requirements-otel.txt"
+        " installed: pip install -r requirements-otel.txt, or negation-api[otel]"
     )
     assert "Traceback" not in str(failed.value)
 

@@ -53,7 +53,8 @@ def import_pyarrow():
         import pyarrow.parquet
     except ImportError:
         raise InputError(
-            "Parquet needs pyarrow: pip install -r requirements-bulk.txt"
+            "Parquet needs pyarrow: pip install -r requirements-bulk.txt,"
+            " or negation-api[parquet]"
         ) from None
     return pyarrow
 

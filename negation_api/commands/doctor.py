@@ -1,9 +1,10 @@
-"""``python -m negation_api doctor``: do the settings that must agree, agree?
+"""``negation-api doctor``: do the settings that must agree, agree?
 
-Looks at ``gunicorn.conf.py`` under the environment of the task, ``Dockerfile``,
-``infra/environment.yaml`` and ``.circleci/config.yml``, as far as they are there (an
-image has only the first). Each finding says what is wrong, with both numbers, and what
-would come of it. Exit code 1 when there is one.
+Looks at ``gunicorn.conf.py``, the packaged one if there is none, under the environment
+of the task, ``Dockerfile``, ``infra/environment.yaml`` and ``.circleci/config.yml``, as
+far as they are there (an image has only the first). Each finding says what is wrong,
+with both numbers, and what would come of it. Exit code 1 when there
+is one.
 """
 
 import json
@@ -16,10 +17,10 @@ from pathlib import Path
 
 import yaml
 
+from negation_api.commands.serve import GUNICORN, configuration
 from negation_api.layout import Layout
 from negation_api.settings import Settings
 
-GUNICORN = "gunicorn.conf.py"
 TEMPLATE = "infra/environment.yaml"
 DOCKERFILE = "Dockerfile"
 PIPELINE = ".circleci/config.yml"
@@ -115,7 +116,7 @@ def main(args, settings: Settings) -> int:
     findings = list(examine(args.root, settings))
     for finding in findings:
         print(f"WRONG  {finding}")
-    for name in (GUNICORN, DOCKERFILE, TEMPLATE, PIPELINE):
+    for name in (DOCKERFILE, TEMPLATE, PIPELINE):
         if not (args.root / name).exists():
             print(f"not checked: {name} is not here")
     print(f"wrong: {len(findings)}" if findings else "all agree")
@@ -131,7 +132,9 @@ def examine(root: Path, settings: Settings) -> Iterator[str]:
     if (root / TEMPLATE).exists():
         settings = Settings.from_env(template.environment())
     facts = template.facts()
-    facts |= _gunicorn_facts(root / GUNICORN, template.environment())
+    own = root / GUNICORN
+    conf = own if own.exists() else configuration()
+    facts |= _gunicorn_facts(conf, template.environment())
     facts |= _docker_facts(root / DOCKERFILE)
     facts["REQUEST_TIMEOUT"] = settings.request_timeout
     facts["start-up"] = STARTUP_SECONDS

@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise SettingError(
         "OTLP_ENDPOINT is set, but OpenTelemetry is not installed: pip install -r"
-        " requirements-otel.txt"
+        " requirements-otel.txt, or negation-api[otel]"
     ) from error
 
 # A collector that hangs delays the end of a worker by the batches in its queue, four.

@@ -422,7 +422,8 @@ def _load(settings: Settings) -> AssertionClassifier:
     model = settings.model
     directory = directory_of(model, settings.model_revision, settings.models_dir)
     if is_hub_id(model) and not directory.exists():
-        raise ModelError(f"MODEL={model}: not in {directory}; fetch it: make model")
+        fetch = "make model, or negation-api model fetch"
+        raise ModelError(f"MODEL={model}: not in {directory}; fetch it: {fetch}")
     artefact = verify(directory)
     _quieten()
     config = _read_config(directory)

@@ -1,0 +1,225 @@
+"""The wheel: what it needs, what is in it, and that it works where it is installed."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import grimp
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from negation_api import __version__
+from server import START_SECONDS, free_port, wait_until
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = {
+    "parquet": "requirements-bulk.txt",
+    "spark": "requirements-spark.txt",
+    "otel": "requirements-otel.txt",
+}
+MAX_WHEEL_BYTES = 60_000_000
+
+
+def pins(name: str) -> dict[str, str]:
+    """Give what a requirements file pins, by canonical name."""
+    found = {}
+    for line in (ROOT / name).read_text("utf-8").splitlines():
+        if line.startswith("-r "):
+            found |= pins(line.split()[1])
+        elif "==" in line:
+            package, _, version = line.partition("==")
+            found[canonicalize_name(package)] = version.split()[0]
+    return found
+
+
+def needs(extra: str | None = None) -> dict[str, Requirement]:
+    """Give what the package says it needs, by canonical name."""
+    optional = PROJECT["optional-dependencies"]
+    lines = optional[extra] if extra else PROJECT["dependencies"]
+    found = map(Requirement, lines)
+    return {canonicalize_name(each.name): each for each in found}
+
+
+@pytest.mark.parametrize("extra", [None, *EXTRAS])
+def test_what_is_needed_has_a_range_that_holds_what_is_tested(extra):
+    tested = pins(EXTRAS.get(extra, "requirements.txt"))
+    for name, requirement in needs(extra).items():
+        if name != PROJECT["name"]:
+            assert requirement.specifier.contains(tested[name]), name
+
+
+def test_all_that_is_imported_is_needed():
+    graph = grimp.build_graph("negation_api", include_external_packages=True)
+    ours = {module for module in graph.modules if module.startswith("negation_api")}
+    imported = graph.modules - ours - sys.stdlib_module_names
+    known = packages_distributions()
+    names = {
+        canonicalize_name(known[module][0])
+        for module in imported
+        if module.split(".")[0] in known
+    }
+    named = set(needs()).union(*map(needs, PROJECT["optional-dependencies"]))
+    assert names - named <= {"markupsafe", "numpy"}  # come with jinja2, transformers
+    assert {"torch", "flask", "gunicorn", "marshmallow"} <= names
+
+
+def test_the_version_is_that_of_the_changelog():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^## (\d+\.\d+\.\d+) - ", text, re.MULTILINE)[0] == __version__
+
+
+# --- built and installed ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built with what is installed here: nothing is downloaded."""
+    place = tmp_path_factory.mktemp("dist")
+    options = "-q --disable-pip-version-check --no-build-isolation --no-deps -w".split()
+    command = [sys.executable, "-m", "pip", "wheel", *options, place, ROOT]
+    subprocess.run(command, check=True)
+    (path,) = place.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """An environment with the wheel, and a directory without anything of ours.
+
+    What the wheel needs is lent from the environment of the tests, behind its own:
+    torch alone would take minutes to install. That it says all it needs is another
+    test's.
+    """
+    place = tmp_path_factory.mktemp("installed")
+    venv.create(place / "venv", with_pip=False)
+    python = str(place / "venv" / "bin" / "python")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "-q"]
+    options = ["--disable-pip-version-check", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*command, *options, wheel], check=True)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own = subprocess.check_output([python, "-c", code], text=True).strip()
+    lent = sysconfig.get_path("purelib")
+    (Path(own) / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
+    (place / "elsewhere").mkdir()
+    return place
+
+
+def run(installed: Path, *args: str, **env: str) -> subprocess.CompletedProcess:
+    """Run a program of the environment, from a directory without anything of ours."""
+    return subprocess.run(
+        [installed / "venv" / "bin" / args[0], *args[1:]],
+        cwd=installed / "elsewhere",
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MODEL")}
+    return {**kept, **more}
+
+
+@pytest.mark.system
+def test_a_wheel_has_all_and_is_small(wheel):
+    assert wheel.name == f"negation_api-{__version__}-py3-none-any.whl"
+    assert wheel.stat().st_size < MAX_WHEEL_BYTES
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = subprocess.check_output(["git", "ls-files", "negation_api"], cwd=ROOT)
+    wanted = {*ours.decode().split(), "negation_api/gunicorn.conf.py"}
+    assert wanted | {"negation_api/wsgi.py"} == {
+        name for name in names if ".dist-info/" not in name
+    }
+
+
+# What the service gives and a model in the process, by their largest difference.
+COMPARE = """
+import sys, negation_api
+note, spans = "Denies fever. Mother had asthma.", [(7, 12), (25, 31)]
+client = negation_api.Client(sys.argv[1])
+model = negation_api.load()
+pairs = list(zip(model.predict(note, spans), client.predict(note, spans), strict=True))
+print(max(abs(a.scores[x] - b.scores[x]) for a, b in pairs for x in a.scores))
+print(*(a.label for a, _ in pairs))
+print(model.describe() == client.describe())
+print(negation_api.__file__)
+"""
+
+
+@pytest.mark.system
+def test_an_installed_wheel_serves_and_is_asked(installed):
+    port = free_port()
+    settings = {"PORT": str(port), "WEB_CONCURRENCY": "1"}
+    log = open(installed / "log", "w+b")
+    server = subprocess.Popen(
+        [installed / "venv" / "bin" / "negation-api", "serve"],
+        cwd=installed / "elsewhere",
+        env=environment(**settings),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        code = "import sys, negation_api; negation_api.Client(sys.argv[1]).describe()"
+        url = f"http://127.0.0.1:{port}"
+        wait_until(
+            lambda: run(installed, "python", "-c", code, url).returncode == 0,
+            START_SECONDS,
+            "the service answers",
+        )
+        found = run(installed, "python", "-c", COMPARE, url)
+        assert not found.stderr
+        difference, labels, is_same, place = found.stdout.splitlines()
+        assert float(difference) < 1e-4
+        assert (labels, is_same) == ("ABSENT PRESENT", "True")
+        assert place.startswith(str(installed))
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(START_SECONDS)
+        log.seek(0)
+        output = log.read().decode()
+        log.close()
+    assert code == 0, output
+    # With the packaged settings: every line that is logged is JSON.
+    assert all(map(json.loads, output.splitlines()))
+
+
+@pytest.mark.system
+def test_an_installed_wheel_answers_files(installed):
+    rows = "".join(f"{n},No fever.,3,8\n" for n in range(3))
+    notes = installed / "elsewhere" / "notes.csv"
+    notes.write_text("id,text,start,end\n" + rows, encoding="utf-8")
+    command = "negation-api predict notes.csv --rows entity --to csv".split()
+    found = run(installed, *command)
+    assert found.returncode == 0, found.stderr
+    answers = csv.DictReader(found.stdout.splitlines())
+    assert [answer["label"] for answer in answers] == ["ABSENT"] * 3
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("command", ["serve", "predict", "evaluate", "model", "doctor"])
+def test_an_installed_wheel_has_its_commands(installed, command):
+    found = run(installed, "negation-api", command, "--help")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(f"usage: negation-api {command}")
+
+
+@pytest.mark.system
+def test_an_installed_doctor_reads_the_packaged_settings(installed):
+    found = run(installed, "negation-api", "doctor", REQUEST_TIMEOUT="54")
+    assert found.stdout.splitlines()[-1] == "all agree"
+    found = run(installed, "negation-api", "doctor", GRACEFUL_TIMEOUT="2")
+    assert "negation_api: REQUEST_TIMEOUT=50 must be below" in found.stderr
+    assert run(installed, "negation-api", "--version").stdout == f"{__version__}\n"
