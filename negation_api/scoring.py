@@ -25,12 +25,7 @@ from negation_api.contract.request import (
 )
 from negation_api.model.isolation import classify_each
 from negation_api.settings import Settings
-from negation_api.text.markers import (
-    MAX_READ_CHARS,
-    EntityTooLong,
-    MarkerError,
-    SentenceTooLong,
-)
+from negation_api.text.markers import EntityTooLong, MarkerError, SentenceTooLong
 
 Row = Sequence[int]  # token ids, hashable; of two models see ``beside.py``
 
@@ -55,10 +50,10 @@ def encode(
         rows.append([])
         if isinstance(document, Refused):
             continue
-        contexts = contexts_of(document, classifier, query.axes)
-        for context in contexts:
-            num_chars += sum(min(len(each), MAX_READ_CHARS) for each in context)
+        num_models = 2 if query.axes and classifier.beside else 1
+        num_chars += num_models * document.num_read
         _check_chars(query.form, MAX_CHARS_PER_TOKEN * max_tokens, num_chars)
+        contexts = contexts_of(document, classifier, query.axes)
         lap("context")
         try:
             for row in encode_contexts(document, contexts, classifier):

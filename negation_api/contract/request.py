@@ -25,7 +25,13 @@ from negation_api.contract.shapes import (
 )
 
 from negation_api.settings import Settings
-from negation_api.text.markers import MARKER, MarkerError, is_marked, marked_span
+from negation_api.text.markers import (
+    MARKER,
+    MAX_READ_CHARS,
+    MarkerError,
+    is_marked,
+    marked_span,
+)
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.reading import is_blank
 from negation_api.text.sentences import MAX_ENDS, Note, count_ends
@@ -60,6 +66,13 @@ class Document:
     def note(self) -> Note:
         """The text, cut into sentences and sections."""
         return Note(self.text)
+
+    @property
+    def num_read(self) -> int:
+        """How many characters of the text are read for all entities together."""
+        if not self.entities:
+            return 0 if self.entities == () else min(len(self.text), MAX_READ_CHARS)
+        return sum(self.note.num_read(entity.span) for entity in self.entities)
 
     @cached_property
     def sentences(self) -> list[str]:

@@ -42,6 +42,7 @@ _SIGNS = (
     (re.compile(r"(?<!\w)\(?\+\)?ve\b"), "positive"),
     (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
 )
+_SIGN = re.compile("[\u00d8\u00f8\u2205\u0304]|ve\\b|0")  # of _SIGNS, any
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
 _BREAKS = "\r\v\f\x85\u2028\u2029"
 _SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[a-zA-Z]0")
@@ -93,9 +94,10 @@ def read(piece: str) -> str:
     if "&" in piece:
         piece = _ENTITY.sub(lambda found: html.unescape(found.group()), piece)
     piece = _UNSEEN.sub("", piece).translate(_QUOTES)
-    for sign, word in _SIGNS:
-        piece = sign.sub(word, piece)
-    return "".join(c if c < "\x7f" else _plain(c) for c in piece)
+    if _SIGN.search(piece):
+        for sign, word in _SIGNS:
+            piece = sign.sub(word, piece)
+    return "".join(map(_plain, piece))
 
 
 def is_blank(piece: str) -> bool:
@@ -103,8 +105,11 @@ def is_blank(piece: str) -> bool:
     return not read(level(piece)).strip()
 
 
+@lru_cache(maxsize=4096)
 def _plain(character: str) -> str:
     """Take apart what is made of others: full width, ligatures, fractions."""
+    if character < "\x7f":
+        return character
     if character.isspace() or unicodedata.category(character) == "Cc":
         return " "
     return unicodedata.normalize("NFKC", character)

@@ -181,6 +181,11 @@ class Note:
         """Give the section that *entity* stands in, or None."""
         return self._sections.at(entity.start)
 
+    def num_read(self, entity: Span) -> int:
+        """Give how many code points of the sentence round *entity* are read."""
+        start, end = _bounds(self.text, self.sentence(entity), entity)
+        return end - start
+
     def mark(
         self, entity: Span, headed: bool = False, section: str | None = None
     ) -> str:
