@@ -373,7 +373,8 @@ def _load_document(
         )
     if given != ["entities"]:
         finder = load_terms(data["terms"], settings) if given else finder
-        entities = _find_entities(text, offsets, data.get("section"), finder)
+        find = partial(finder.find, max_chars=settings.max_entity_chars)
+        entities = _find_entities(text, offsets, data.get("section"), find)
         return Document(data.get("id"), text, entities, unit=unit)
     entities = _load_entities(data["entities"], offsets, data.get("section"), settings)
     for index, entity in enumerate(entities):
@@ -383,10 +384,10 @@ def _load_document(
 
 
 def _find_entities(
-    text: str, offsets: Offsets, section: str | None, finder: Finder
+    text: str, offsets: Offsets, section: str | None, find: Callable
 ) -> tuple[Entity, ...]:
     try:
-        mentions = finder.find(text)
+        mentions = find(text)
     except TooManyMentions as error:
         raise Invalid.at(str(error), "text") from None
     place = offsets.from_code_point

@@ -2,8 +2,10 @@
 
 A term is mentioned where its words stand as whole words, in any case, parted by any run
 of blanks, hyphens and line breaks, the last of them perhaps in the plural (see
-:func:`plurals`). Of mentions that overlap the longest counts, of equally long ones the
-first. Any other sign is a word of its own, so that a comma in between parts two terms.
+:func:`plurals`). An empty line ends a mention, and so does a line that begins with a
+hyphen, a list's next item. Of mentions that overlap the longest counts, of equally long
+ones the first. Any other sign is a word of its own, so that a comma in between parts two
+terms.
 
 Each word that terms hold is given one character. So a text becomes a string of a
 character a word, an automaton of Aho and Corasick finds terms in it in linear time, and
@@ -12,6 +14,7 @@ the places of its words are places in the text, however case folding changes len
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -25,8 +28,11 @@ from negation_api.text.spans import Span
 # What nobody sees belongs to the word it stands in, as accents of their own do.
 _UNSEEN = "\u00ad\u200b-\u200d\u2060\ufeff"
 _HYPHENS = r"\-\u2010-\u2013"
+_LINE = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
+_INDENT = r"[^\S\n\r\v\f\x85\u2028\u2029]*"
 _WORD = re.compile(
     rf"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*|[{_UNSEEN}]+[^\W_]+)*"
+    rf"|{_LINE}{_INDENT}(?:{_LINE}|[{_HYPHENS}])"  # an end, which is in no term
     rf"|[^\s{_HYPHENS}{_UNSEEN}]"
 )
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
@@ -78,7 +84,8 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Chest-pain; Crohn’s")
     ['chest', 'pain', ';', 'crohn', "'", 's']
     """
-    return list(map(fold, _WORD.findall(text)))
+    words = _WORD.findall(text)
+    return [fold(word) for word in words if not word[0].isspace()]
 
 
 def plurals(word: str) -> list[str]:
@@ -161,9 +168,10 @@ class Finder:
             digest.update(repr(tuple(term)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
-    def find(self, text: str) -> list[Mention]:
+    def find(self, text: str, max_chars: int = sys.maxsize) -> list[Mention]:
         """Give every mention in *text*, in order; none overlaps another.
 
+        :param max_chars: longest one; blanks may make it longer than its term.
         :raises TooManyMentions: where finding them might take long.
         """
         places, spelt, characters = [], [], self._characters
@@ -176,9 +184,12 @@ class Finder:
                 f"At most {MAX_CANDIDATES} places are looked at, words times terms that"
                 f" end with one another; given {most}."
             )
-        candidates = self._automaton.find_matches_as_indexes(
-            "".join(spelt), overlapping=True
-        )
+        spelt = "".join(spelt)
+        candidates = [
+            each
+            for each in self._automaton.find_matches_as_indexes(spelt, overlapping=True)
+            if places[each[2] - 1][1] - places[each[1]][0] <= max_chars
+        ]
         return [
             Mention(Span(places[first][0], places[last - 1][1]), self._forms[form])
             for form, first, last in _longest(candidates, len(places))
