@@ -205,6 +205,7 @@ def test_all_bad_spans_are_told(client):
 
 def test_the_rest_of_http_is_as_elsewhere(client):
     assert client.get(NEGATION.path).status_code == 405
+    assert post(client, NEGATION.path + "/", old(spans=[])) == {"statuses": []}
     assert client.post(NEGATION.path, data=b"{").status_code == 415
     reply = client.post(NEGATION.path, data=b"{", content_type="application/json")
     assert reply.status_code == 400

@@ -14,13 +14,13 @@ from negation_api.http.service import service
 bp = Blueprint("cnlpt", __name__)
 
 
-@bp.post(NEGATION.path)
+@bp.post(NEGATION.path, strict_slashes=False)
 def negation():
     """Say of every entity whether it is negated."""
     return _process(NEGATION)
 
 
-@bp.post(TERM_EXISTS.path)
+@bp.post(TERM_EXISTS.path, strict_slashes=False)
 def term_exists():
     """Say of every entity whether the patient has it, or may have it."""
     return _process(TERM_EXISTS)
