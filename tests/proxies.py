@@ -3,7 +3,7 @@
 nginx takes the whole body before it asks, and can ask in HTTP/1.0; HAProxy hands on
 what comes; Envoy is told to buffer, as meshes and gateways are; Caddy asks with Go's
 client. All keep connections to the servers, try the other server when one takes no
-connection, and strip ``/api``.
+connection, strip ``/api``, and keep ``/nlp`` for a third.
 """
 
 import os
@@ -32,12 +32,14 @@ http {{
     server 127.0.0.1:{b};
     keepalive 8;
   }}
+  upstream prefixed {{ server 127.0.0.1:{c}; }}
   server {{
     listen 127.0.0.1:{port};
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     location / {{ proxy_pass http://servers; }}
     location /api/ {{ proxy_pass http://servers/; }}
+    location /nlp/ {{ proxy_pass http://prefixed; }}
     location /old/ {{
       proxy_http_version 1.0;
       proxy_set_header Connection close;
@@ -60,11 +62,14 @@ defaults
 frontend clients
   bind 127.0.0.1:{port}
   http-request replace-path /api/(.*) /\\1
+  use_backend prefixed if {{ path_beg /nlp/ }}
   default_backend servers
 backend servers
   balance roundrobin
   server a 127.0.0.1:{a}
   server b 127.0.0.1:{b}
+backend prefixed
+  server c 127.0.0.1:{c}
 """
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
@@ -87,6 +92,8 @@ static_resources:
               routes:
               - match: {{prefix: /api/}}
                 route: {{cluster: servers, prefix_rewrite: /}}
+              - match: {{prefix: /nlp/}}
+                route: {{cluster: prefixed}}
               - match: {{prefix: /}}
                 route: {{cluster: servers}}
           http_filters:
@@ -109,6 +116,14 @@ static_resources:
             address: {{socket_address: {{address: 127.0.0.1, port_value: {a}}}}}
         - endpoint:
             address: {{socket_address: {{address: 127.0.0.1, port_value: {b}}}}}
+  - name: prefixed
+    type: STATIC
+    load_assignment:
+      cluster_name: prefixed
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address: {{socket_address: {{address: 127.0.0.1, port_value: {c}}}}}
 """.replace("{network}", _MANAGER).replace("{filters}", f"{_FILTERS}.http")
 
 CADDY = """
@@ -128,6 +143,9 @@ http://:{port} {{
   handle_path /api/* {{
     import servers
   }}
+  handle /nlp/* {{
+    reverse_proxy 127.0.0.1:{c}
+  }}
   handle {{
     import servers
   }}
@@ -144,18 +162,18 @@ KINDS = {
 
 
 class Proxy:
-    """A running proxy of a *kind* with two servers, on *port*.
+    """A running proxy of a *kind*, on *port*.
 
-    :param ports: of the servers.
+    :param ports: of the two servers, and of the one with a prefix.
     """
 
-    def __init__(self, kind: str, directory: Path, ports: tuple[int, int]):
+    def __init__(self, kind: str, directory: Path, ports: tuple[int, int, int]):
         self.kind, self.port = kind, free_port()
         self._directory = directory
         configuration, command = KINDS[kind]
         self._command = command.split()
         name = next(word for word in self._command if ".conf" in word)
-        text = configuration.format(port=self.port, a=ports[0], b=ports[1])
+        text = configuration.format(port=self.port, **dict(zip("abc", ports)))
         (directory / name).write_text(text, encoding="ascii")
 
     def __enter__(self):

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import re
 import threading
 import time
 from contextlib import ExitStack
+from urllib.parse import urljoin
 
 import pytest
 
@@ -33,10 +35,11 @@ def sentence(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def servers():
-    """Two servers of a moment's work for an answer."""
+    """Two of a moment's work for an answer; one whose routes have a prefix."""
     with ExitStack() as stack:
         args = ("--pythonpath", "tests")
-        servers = [Server(env=ENV, app="keywords:app", args=args) for _ in "ab"]
+        envs = ENV, ENV, ENV | {"URL_PREFIX": "/nlp"}
+        servers = [Server(env=env, app="keywords:app", args=args) for env in envs]
         starts = [threading.Thread(target=server.start) for server in servers]
         for start in starts:
             start.start()
@@ -110,6 +113,18 @@ def test_a_prefix_that_the_proxy_strips_is_not_seen(proxy):
             assert reply.status == 200 and reply.json == other.json
 
 
+def test_a_prefix_that_the_proxy_keeps_is_the_service_s(proxy):
+    with connected(proxy.port) as connection:
+        reply = ask(connection, "POST", "/nlp/predict", sentence(7))
+        assert (reply.status, reply.json["id"]) == (200, 7)
+        page = ask(connection, "GET", "/nlp/")
+        loaded = re.findall(rb'(?:href|src)="([^"#]+)"', page.body)
+        assert len(loaded) > 5
+        for path in loaded:
+            place = urljoin("/nlp/", path.decode())
+            assert ask(connection, "GET", place).status == 200, place
+
+
 def test_a_proxy_of_http_1_0_is_answered(proxies):
     """nginx's default until 1.29: a connection for each request."""
     with connected(proxies["nginx"].port) as connection:
@@ -156,11 +171,11 @@ def test_each_gets_its_own_answer_out_of_the_pool(proxy, servers):
 
 def test_connections_to_the_servers_are_kept(proxy, servers):
     """So that the next test stops a server that has some."""
-    before = sum(map(num_open, servers))
+    before = sum(map(num_open, servers[:2]))
     for _ in range(20):
         with connected(proxy.port) as connection:
             assert ask(connection, "GET", "/health").status == 200
-    after = sum(map(num_open, servers))
+    after = sum(map(num_open, servers[:2]))
     assert after <= before + 2  # one for each server
     assert after >= 2
 
