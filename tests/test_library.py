@@ -123,6 +123,13 @@ def test_sentences_have_one_answer_each(predictor):
     assert (second.text, second.start, second.end) == ("Denies pain.", 0, 12)
 
 
+def test_a_list_of_terms_may_stand_in_place_of_spans(predictor):
+    document = {"text": NOTE, "terms": [{"term": "fever", "code": "R50.9"}, "asthma"]}
+    ((fever, asthma),) = predictor.predict_many([document])
+    assert (fever.text, fever.term, fever.code) == ("fever", "fever", "R50.9")
+    assert (asthma.text, asthma.term, asthma.code) == ("asthma", "asthma", None)
+
+
 def test_an_answer_is_that_of_the_service(predictor, service):
     """All that a reply holds of an entity is there, and equal."""
     asked = {"text": NOTE, "explain": True, "fhir": True}

@@ -7,6 +7,8 @@ from negation_api.contract.labels import AXES, Choice, Prediction
 from negation_api.text.markers import MARKER, is_marked, marked_span
 from negation_api.text.offsets import Offsets
 
+OWN = "id", "term", "code", "context", "section", "fhir"  # as a reply has them
+
 
 @dataclass(frozen=True)
 class Cue:
@@ -24,6 +26,7 @@ class Answer(Prediction):
     :ivar text: the entity, as written.
     :ivar start, end: where it stands, ``[start, end)`` in the unit asked with.
     :ivar id: the entity's, where it was given one.
+    :ivar term, code: what it was found by, in a document with a list of terms.
     :ivar context: with *explain*: what the model read.
     :ivar section: with *explain*: the heading it stands under, if it does.
     :ivar cues: with *explain*: ``label`` or an axis -> what decided, where the answer
@@ -35,6 +38,8 @@ class Answer(Prediction):
     start: int
     end: int
     id: str | int | None = None
+    term: str | None = None
+    code: str | int | None = None
     context: str | None = None
     section: str | None = None
     cues: Mapping[str, tuple[Cue, ...]] | None = None
@@ -73,7 +78,7 @@ def _answer(status: Mapping, offsets: Offsets) -> Answer:
             question: tuple(Cue(**_words(place, offsets)) for place in places)
             for question, places in cues.items()
         }
-    own = {name: status.get(name) for name in ("id", "context", "section", "fhir")}
+    own = {name: status.get(name) for name in OWN}
     axes = {axis: Choice(status[axis]["scores"]) for axis in AXES if axis in status}
     scores = status["scores"]
     return Answer(scores, **axes, **_words(status, offsets), **own, cues=cues)
