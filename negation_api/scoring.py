@@ -192,12 +192,21 @@ class Rejected:
 class Scorer:
     """Answers windows of bodies with *classifier*, in batches of like length.
 
+    :param check: called with each document; raises ``Invalid`` for one that is not to
+        be answered.
     :param options: of the request (``explain``, ``fhir``), for bodies without them.
     """
 
-    def __init__(self, classifier, settings: Settings, **options: bool):
+    def __init__(
+        self,
+        classifier,
+        settings: Settings,
+        check: Callable[[Document], None] | None = None,
+        **options: bool,
+    ):
         self.classifier = classifier
         self.settings = settings
+        self.check = check
         self.options = options
 
     def score(self, bodies: Sequence) -> list[Answered | Rejected]:
@@ -259,6 +268,8 @@ class Scorer:
             body = self._read(body)
             query = self._query(body)
             (document,) = query.documents
+            if self.check:
+                self.check(document)
             contexts = contexts_of(document, self.classifier, query.axes)
             return query, list(encode_contexts(document, contexts, self.classifier))
         except Invalid as error:

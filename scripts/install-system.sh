@@ -3,7 +3,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 packages="buildah caddy catatonit chromium chromium-driver debootstrap docker-registry
-  haproxy netavark nginx nodejs openjdk-17-jdk-headless podman runc skopeo wrk"
+  haproxy netavark nginx nodejs openjdk-17-jdk-headless podman postgresql runc skopeo wrk"
 missing=$(for p in $packages; do dpkg -s "$p" >/dev/null 2>&1 || echo "$p"; done)
 if [ -n "$missing" ]; then
   apt-get update -q

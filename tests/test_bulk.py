@@ -267,6 +267,32 @@ def test_a_full_disk_is_told_in_one_line(run, notes, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_killed_run_goes_on_with_the_numbers_of_note_nlp(start, run, to, tmp_path):
+    rows = [row | {"id": place} for place, row in enumerate(make_notes(200))]
+    rows[100:100] = [rows[0] | {"id": "n0"}]  # which NOTE has no such number for
+    path = write_jsonl(tmp_path / "in.jsonl", rows)
+    options = "--to", "note_nlp", "--first-id", "50"
+    whole, output = tmp_path / f"whole.{to}", tmp_path / f"out.{to}"
+    assert run(path, "-o", whole, *options)[0] == 3
+    command = start(path, "-o", output, *options)
+    wait_for_blocks(command, tmp_path / f"out.{to}.journal", 3)
+    command.signal(signal.SIGKILL)
+    command.finish()
+    code, _, err = run(path, "-o", output, *options)
+    assert code == 3 and summary(err)["resumed"] > 0 and summary(err)["rejected"] == 1
+    one, other = load_any(whole), load_any(output)
+    for row in (*one, *other):
+        assert row.pop("nlp_datetime") and row.pop("nlp_date")
+    assert one == other and len(one) == summary(err)["entities"]
+    numbers = [int(row["note_nlp_id"]) for row in one]
+    assert numbers == list(range(50, 50 + len(one)))
+    ids = {row["id"] for row in rows if row["entities"]} - {"n0"}
+    assert {int(row["note_id"]) for row in one} == ids
+    code, _, err = run(path, "-o", output, "--to", "note_nlp", "--first-id", "51")
+    assert code == 2 and "is there already" in err
+
+
 def test_a_run_goes_on_up_to_the_first_row_that_changed(start, run, notes, tmp_path):
     rows = [json.dumps(row).encode() for row in load(notes)]
     first_block = len(next(blocks(enumerate(rows))))
@@ -389,6 +415,36 @@ def test_a_row_may_hold_one_entity(run, tmp_path):
     assert [(a["line"], a["start"]) for a in answers] == [(2, 7), (4, 19)]
     pointers = [(r["line"], r["errors"][0]["pointer"]) for r in rejects]
     assert pointers == [(6, "#/entities/0/end"), (8, "#/entities/0/start")]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_notes_of_omop_are_read_by_their_columns(run, format, tmp_path):
+    text, entities = "Denies fever.", [{"start": 7, "end": 12}]
+    row = {"id": "n17", "note_id": 17, "note_text": text, "entities": entities}
+    path = tmp_path / f"in.{format}"
+    if format == "csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            writer.writeheader()
+            writer.writerow(row | {"entities": json.dumps(entities)})
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_pylist([row]), path)
+    code, out, err = run(path, "--to", "note_nlp")
+    (found,) = csv.DictReader(io.StringIO(out.decode(), newline=""))
+    assert (code, found["note_id"], found["lexical_variant"]) == (0, "17", "fever")
+    code, _, err = run(path)  # only where NOTE_NLP is written
+    assert code == 2 and "no column text" in err
+
+
+def test_numbers_of_note_nlp_end_where_its_integers_do(run, few_notes, tmp_path):
+    rows = [row | {"id": 7} for row in load(few_notes)]
+    path = write_jsonl(tmp_path / "in.jsonl", rows)
+    last = str(2**31 - 2)
+    code, _, err = run(path, "--to", "note_nlp", "--first-id", last)
+    assert code == 2 and "note_nlp_id is at most 2147483647; needed is 21474" in err
 
 
 def test_streams_in_and_out(environ, notes):
@@ -636,6 +692,13 @@ def test_a_terminal_shows_progress(start, few_notes, tmp_path):
         (["-", "--from", "csv", "--rejects", "README.md"], "README.md: is there"),
         (["a.csv", "-o", "/dev/null", "--to", "csv"], "/dev/null: not a regular file"),
         (["a.csv", "-o", "none/b.csv"], "none/b.csv: there is no such directory"),
+        (["-", "-o", "b.jsonl", "--to", "note_nlp"], "b.jsonl: note_nlp is written as"),
+        (["-", "--to", "note_nlp", "--fhir"], "note_nlp has no columns for --explain"),
+        (["-", "--to", "csv", "--first-id", "9"], "--first-id is of --to note_nlp"),
+        (
+            ["-", "--to", "note_nlp", "--first-id", "-1"],
+            "--first-id must be in 0 to 21",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, args, message):

@@ -23,13 +23,13 @@ def job_in(directory, format="jsonl", overwrite=False):
         output=output,
         rejects=rejects,
         format_out=format,
-        flat=True,
+        shape="flat",
         overwrite=overwrite,
     )
 
 
 def part_of(block: str, format: str) -> Part:
-    answers = dump(format, [], flat=True) if format == "parquet" else block.encode()
+    answers = dump(format, [], "flat") if format == "parquet" else block.encode()
     return Part(1, 2, 1, 0, answers, block.upper().encode())
 
 

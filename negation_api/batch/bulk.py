@@ -30,22 +30,27 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from negation_api.batch import note_nlp
 from negation_api.batch.origin import code_digest
 from negation_api.batch.store import Part, files_of, open_store
 from negation_api.batch.tables import (
     FORMATS,
+    NUMBER,
     InputError,
     Row,
     count_rows,
     dump,
     format_of,
+    number,
     read,
+    rows_of_answer,
 )
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
@@ -69,11 +74,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("input", help="file of notes; - is standard input")
     add("-o", "--output", default="-", help="file of predictions; - is standard output")
     add("--from", dest="format_in", choices=FORMATS, help="format, if not the suffix's")
-    add("--to", dest="format_out", choices=FORMATS, help="format, if not the suffix's")
+    add(
+        "--to",
+        choices=(*FORMATS, "note_nlp"),
+        help="format, if not the suffix's; note_nlp: OMOP's table, in CSV or Parquet",
+    )
     add("--rows", choices=("note", "entity"), default="note", help="what a row holds")
     add("--flat", action="store_true", help="give a row for each entity")
     add("--explain", action="store_true", help="give the sentence that was read")
     add("--fhir", action="store_true", help="give FHIR's word for each label")
+    add("--first-id", type=int, help="note_nlp_id of the first row; default: 1")
     add("--rejects", help="file of refused rows; default: OUTPUT.rejects.jsonl")
     add("--workers", type=int, default=0, help="processes; default: one a CPU")
     add("--overwrite", action="store_true", help="replace an output that is there")
@@ -89,28 +99,33 @@ class Job:
     format_in: str
     format_out: str
     one_entity: bool
-    flat: bool
+    shape: str  # of a row of the output: note, flat or note_nlp
+    first_id: int  # of NOTE_NLP
     explain: bool
     fhir: bool
     workers: int
     overwrite: bool
+    time: datetime  # when it began, UTC, without a zone
 
     @classmethod
     def of(cls, args: argparse.Namespace, settings: Settings) -> "Job":
         streams = args.output == "-"
         one_entity = args.rows == "entity"
+        _check_options(args)
         job = cls(
             args.input,
             args.output,
             args.rejects or (None if streams else f"{args.output}.rejects.jsonl"),
             format_of(args.input, args.format_in),
-            format_of(args.output, args.format_out),
+            _format_out(args),
             one_entity,
-            args.flat or one_entity,
+            _shape(args),
+            1 if args.first_id is None else args.first_id,
             args.explain,
             args.fhir,
             args.workers or available_cpus(settings),
             args.overwrite,
+            datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None),
         )
         if job.input == "-" and job.format_in == "parquet":
             raise InputError("Parquet cannot be read from standard input")
@@ -136,6 +151,34 @@ class Job:
                 raise InputError(f"{path}: not a regular file; - is standard output")
             if not Path(path).parent.is_dir():
                 raise InputError(f"{path}: there is no such directory to write it in")
+
+
+def _shape(args: argparse.Namespace) -> str:
+    if args.to == "note_nlp":
+        return "note_nlp"
+    return "flat" if args.flat or args.rows == "entity" else "note"
+
+
+def _format_out(args: argparse.Namespace) -> str:
+    if args.to != "note_nlp":
+        return format_of(args.output, args.to)
+    found = format_of(args.output, "csv" if args.output == "-" else None)
+    if found == "jsonl":
+        raise InputError(f"{args.output}: note_nlp is written as CSV or Parquet")
+    return found
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """See that no option is given that its output has no place for."""
+    if args.to == "note_nlp" and (args.explain or args.fhir):
+        raise InputError("note_nlp has no columns for --explain and --fhir")
+    if args.first_id is None:
+        return
+    if args.to != "note_nlp":
+        raise InputError("--first-id is of --to note_nlp")
+    if not 0 <= args.first_id <= note_nlp.MAX_INTEGER:
+        allowed = f"0 to {note_nlp.MAX_INTEGER}"
+        raise InputError(f"--first-id must be in {allowed}; given {args.first_id}")
 
 
 def load_model(settings: Settings):
@@ -183,12 +226,16 @@ def run(job: Job, settings: Settings, classifier) -> int:
         source = stack.enter_context(_open_input(job.input))
         store = stack.enter_context(open_store(job, classifier))
         # Forked before anything else starts a thread; see ``load_classifier``.
-        scorer = Scorer(classifier, settings, explain=job.explain, fhir=job.fhir)
+        check = note_nlp.check if job.shape == "note_nlp" else None
+        options = {"explain": job.explain, "fhir": job.fhir}
+        scorer = Scorer(classifier, settings, check, **options)
         pool = stack.enter_context(_pool(job, scorer))
         bar = stack.enter_context(_bar(job, source))
-        rows = read(job.format_in, source, job.one_entity, settings.max_body_bytes)
+        names = note_nlp.NOTE_NAMES if job.shape == "note_nlp" else {}
+        limit = settings.max_body_bytes
+        rows = read(job.format_in, source, job.one_entity, limit, names)
         for name, part, position in _compute(rows, seed, pool, store, job, source):
-            store.put(name, part)
+            store.put(name, _numbered(job, part, counts.entities))
             counts.add(part)
             bar.set_postfix_str(
                 f"{counts.rows} rows, {counts.rate(started)} entities/s", refresh=False
@@ -199,6 +246,22 @@ def run(job: Job, settings: Settings, classifier) -> int:
     summary = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
     print(json.dumps(summary), file=sys.stderr)
     return DONE_WITH_REJECTS if counts.rejected else DONE
+
+
+def _numbered(job: Job, part: Part, before: int) -> Part:
+    """Give the rows of *part* their numbers, if they have such.
+
+    Not in the worker, which does not know how many rows came *before*.
+
+    :raises InputError: when there are none left.
+    """
+    if job.shape != "note_nlp" or part.kept:
+        return part
+    first = job.first_id + before
+    last, allowed = first + part.entities - 1, note_nlp.MAX_INTEGER
+    if last > allowed:
+        raise InputError(f"note_nlp_id is at most {allowed}; needed is {last}")
+    return replace(part, answers=number(job.format_out, part.answers, first))
 
 
 @dataclass
@@ -233,7 +296,8 @@ def _seed(job: Job, settings: Settings, classifier) -> bytes:
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
     asked = job.explain, job.fhir, settings.axes
-    options = (job.format_out, job.one_entity, job.flat, *asked)
+    shape = job.shape, job.first_id
+    options = (job.format_out, job.one_entity, *shape, *asked)
     model = tuple(dump_model(classifier).values())
     return repr((code_digest(), batch, limits, options, model)).encode()
 
@@ -279,8 +343,7 @@ def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple
         name, position = _name(seed, block), _position(job, source, block)
         part = store.get(name)
         if part is None:
-            work = (job.format_out, job.flat, block)
-            pending.append((name, pool.submit(_score, *work), position))
+            pending.append((name, pool.submit(_score, job, block), position))
         else:
             pending.append((name, part, position))
         while len(pending) > BLOCKS_A_WORKER * job.workers:
@@ -342,7 +405,7 @@ def _end_with(parent: int) -> None:
     os._exit(NOT_DONE)
 
 
-def _score(format: str, flat: bool, block: list[Row]) -> Part:
+def _score(job: Job, block: list[Row]) -> Part:
     results = list(zip(block, _scorer.score([row.body for row in block]), strict=True))
     answered = [(row.line, r) for row, r in results if isinstance(r, Answered)]
     refused = [(row, r) for row, r in results if not isinstance(r, Answered)]
@@ -351,9 +414,24 @@ def _score(format: str, flat: bool, block: list[Row]) -> Part:
         sum(len(answer.predictions) for _, answer in answered),
         len(refused),
         sum(row.passed_over for row in block),
-        dump(format, answered, flat),
+        dump(job.format_out, _rows(job, answered), job.shape),
         b"".join(_reject(row, result) for row, result in refused),
     )
+
+
+def _rows(job: Job, answered: list[tuple[int, Answered]]) -> list[dict]:
+    if job.shape != "note_nlp":
+        return [
+            row
+            for line, answer in answered
+            for row in rows_of_answer(line, answer, job.shape)
+        ]
+    system = note_nlp.system_of(dump_model(_scorer.classifier))
+    return [
+        {"note_nlp_id": NUMBER if job.format_out == "csv" else None, **row}
+        for _, answer in answered
+        for row in note_nlp.rows(answer, system, job.time)
+    ]
 
 
 def _reject(row: Row, result) -> bytes:

@@ -15,13 +15,21 @@ from negation_api.contract.shapes import Id
 
 Columns = Mapping[str, fields.Field]
 
-# field -> Arrow's type, Spark's type
+
+class Int32(fields.Integer):
+    """An integer of 32 bits."""
+
+
+# field -> Arrow's type with what it takes, Spark's type; the first that fits
 TYPES = {
-    Id: ("string", "string"),  # an integer becomes one: a column has one type
-    fields.String: ("string", "string"),
-    fields.Boolean: ("bool_", "boolean"),
-    fields.Integer: ("int64", "long"),
-    fields.Float: ("float64", "double"),
+    Id: (("string",), "string"),  # an integer becomes one: a column has one type
+    fields.String: (("string",), "string"),
+    fields.Boolean: (("bool_",), "boolean"),
+    Int32: (("int32",), "int"),
+    fields.Integer: (("int64",), "long"),
+    fields.Float: (("float64",), "double"),
+    fields.Date: (("date32",), "date"),
+    fields.NaiveDateTime: (("timestamp", "us"), "timestamp_ntz"),
 }
 
 
@@ -116,7 +124,8 @@ def _arrow_type(pyarrow, field: fields.Field):
         return pyarrow.struct(_arrow_members(pyarrow, _members(field.nested)))
     if isinstance(field, fields.List):
         return pyarrow.list_(_arrow_type(pyarrow, field.inner))
-    return getattr(pyarrow, _type(field)[0])()
+    name, *unit = _type(field)[0]
+    return getattr(pyarrow, name)(*unit)
 
 
 def spark_schema(columns: Columns) -> str:
@@ -137,5 +146,5 @@ def _spark_type(field: fields.Field) -> str:
     return _type(field)[1]
 
 
-def _type(field: fields.Field) -> tuple[str, str]:
+def _type(field: fields.Field) -> tuple[tuple[str, ...], str]:
     return next(types for kind, types in TYPES.items() if isinstance(field, kind))

@@ -180,7 +180,7 @@ class Growing:
             self._files.append(part.open("ab"))
             self._files[-1].truncate(end)
         if not self._num_kept:
-            self._files[0].write(header_of(self._job.format_out, self._job.flat))
+            self._files[0].write(header_of(self._job.format_out, self._job.shape))
 
     def put(self, name: str, part: Part) -> None:
         """Add the part of the next block."""
@@ -214,7 +214,7 @@ class Growing:
 
     def _make_parquet(self) -> None:
         with self._ready[0].open("wb") as file, self._parts[0].open("rb") as answers:
-            sink = Sink("parquet", file, self._job.flat, self._classifier)
+            sink = Sink("parquet", file, self._job.shape, self._classifier)
             for entry in self._journal.entries:
                 sink.add(answers.read(entry.answers_end - answers.tell()))
             sink.close()
@@ -278,7 +278,7 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
             if job.rejects:
                 check_free(job, job.rejects)
                 rejects = stack.enter_context(open(job.rejects, "wb"))
-            sink = Sink(job.format_out, sys.stdout.buffer, job.flat, classifier)
+            sink = Sink(job.format_out, sys.stdout.buffer, job.shape, classifier)
             yield Stream(sink, rejects)
         return
     path = files_of(job)[2]

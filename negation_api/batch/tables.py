@@ -9,12 +9,13 @@ import csv
 import io
 import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from io import BufferedReader, TextIOWrapper
-from itertools import chain
+from itertools import chain, count
 from typing import BinaryIO, NamedTuple, TextIO
 
-from negation_api.batch.columns import FLAT, NOTE, Columns, arrow_schema, flat_rows
+from negation_api.batch import note_nlp
+from negation_api.batch.columns import FLAT, NOTE, arrow_schema, flat_rows
 from negation_api.batch.csv_rows import UTF8, CSVRows, lines_of
 from negation_api.contract.errors import Invalid
 from negation_api.contract.json import BadJSON, load_json
@@ -23,6 +24,9 @@ from negation_api.scoring import Answered
 
 UTF16 = BOM_UTF16_LE, BOM_UTF16_BE  # UTF-32's begins with the first
 FORMATS = ("jsonl", "csv", "parquet")
+SHAPES = {"note": NOTE, "flat": FLAT, "note_nlp": note_nlp.COLUMNS}  # of a row
+# Stands for a row's number, known when all rows before it are. No text holds it.
+NUMBER = "\0"
 NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit", "section")
 # column of a row with one entity -> member of the entity
 ENTITY_FIELDS = {
@@ -76,16 +80,21 @@ class Row(NamedTuple):
 
 
 def read(
-    format: str, file: BufferedReader, one_entity: bool, max_bytes: int
+    format: str,
+    file: BufferedReader,
+    one_entity: bool,
+    max_bytes: int,
+    names: Mapping[str, str] = {},
 ) -> Iterator[Row]:
     """Give the rows of *file*.
 
     :param one_entity: whether a row holds one entity, rather than a note.
     :param max_bytes: longest line of JSONL or cell of CSV that is held in memory.
+    :param names: of columns of CSV and Parquet, and of those that they stand for.
     :raises InputError: when there is no going on.
     """
     if format == "parquet":
-        yield from _read_parquet(file, one_entity)
+        yield from _read_parquet(file, one_entity, names)
         return
     if file.peek(2).startswith(UTF16):
         raise InputError("UTF-16; must be UTF-8")
@@ -94,7 +103,7 @@ def read(
     text = TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     try:
         read_text = _read_csv if format == "csv" else _read_jsonl
-        yield from read_text(text, one_entity, max_bytes)
+        yield from read_text(text, one_entity, max_bytes, names)
     finally:
         text.detach()  # or it would close the file, which is not its own
 
@@ -114,7 +123,7 @@ def _reshape(row, one_entity: bool):
     return note_of_entity(row) if one_entity and isinstance(row, dict) else row
 
 
-def _read_jsonl(text: TextIO, one_entity: bool, max_bytes: int) -> Iterator[Row]:
+def _read_jsonl(text: TextIO, one_entity: bool, max_bytes: int, _) -> Iterator[Row]:
     for line, (piece, size) in enumerate(lines_of(text, max_bytes), 1):
         if size > max_bytes:
             detail = f"At most {max_bytes} bytes are read; given {size}."
@@ -130,10 +139,10 @@ def _load_entity(body: bytes):
         return error
 
 
-def _read_csv(text: TextIO, one_entity: bool, max_bytes: int) -> Iterator[Row]:
+def _read_csv(text: TextIO, one_entity: bool, max_bytes: int, names) -> Iterator[Row]:
     columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
     rows = CSVRows(text, max_bytes)
-    header = _check_header(rows.take() or [], columns)
+    header = _check_header(rows.take() or [], columns, names)
 
     def load(cells):
         return _csv_row(header, cells, columns)
@@ -154,12 +163,15 @@ def _is_row(row: dict | Invalid) -> bool:
     return not any(isinstance(row.get(key), str) for key in ("start", "end"))
 
 
-def _check_header(cells, columns: tuple[str, ...]) -> list[str]:
+def _check_header(cells, columns: tuple[str, ...], names) -> list[str]:
+    """Give what each column is called here; one that another stands for, nothing."""
     if isinstance(cells, Invalid):
         raise InputError(f"line 1: {cells.faults[0][1]}")
     cells = [cell.lstrip("\ufeff") for cell in cells]
     if len(set(cells)) < len(cells):
         raise InputError("line 1: two columns have the same name")
+    replaced = {names[cell] for cell in cells if cell in names}
+    cells = [names.get(cell, "" if cell in replaced else cell) for cell in cells]
     if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
         raise InputError(f"line 1: no column text; read are: {', '.join(columns)}")
     return cells
@@ -183,15 +195,21 @@ def _number(cell: str) -> int | str:
     return int(digits) if digits.isdecimal() and len(digits) < 19 else cell
 
 
-def _read_parquet(file: BinaryIO, one_entity: bool) -> Iterator[Row]:
+def _read_parquet(file: BinaryIO, one_entity: bool, names) -> Iterator[Row]:
     pyarrow = import_pyarrow()
     columns = ENTITY_COLUMNS if one_entity else NOTE_COLUMNS
     try:
         source = pyarrow.parquet.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES)
-        names = [name for name in source.schema_arrow.names if name in columns]
-        _check_header(names, columns)
+        found = [n for n in source.schema_arrow.names if n in (*columns, *names)]
+        called = dict(zip(found, _check_header(found, columns, names)))
         batches = source.iter_batches(
-            PARQUET_BATCH_ROWS, columns=names, use_threads=False
+            PARQUET_BATCH_ROWS,
+            columns=[name for name in found if called[name]],
+            use_threads=False,
+        )
+        batches = (
+            batch.rename_columns([called[n] for n in batch.schema.names])
+            for batch in batches
         )
         rows = chain.from_iterable(map(rows_of, batches))
         for line, row in enumerate(rows, 1):
@@ -245,22 +263,25 @@ def _entity(entity):
 # --- out ----------------------------------------------------------------------
 
 
-def dump(format: str, answers: Iterable[tuple[int, Answered]], flat: bool) -> bytes:
-    """Encode the answers to a block.
+def rows_of_answer(line: int, answer: Answered, shape: str) -> list[dict]:
+    """Give the rows that *answer* is in the shape ``note`` or ``flat``."""
+    reply = answer.dump()
+    replies = [reply] if shape == "note" else flat_rows(reply)
+    return [{"line": line, **row} for row in replies]
 
-    :param flat: one row for each entity rather than for each note.
+
+def dump(format: str, rows: list[dict], shape: str) -> bytes:
+    """Encode the rows of a block.
+
     :return: lines, or for Parquet a stream of Arrow's, which a sink makes Parquet of.
     """
-    rows = [
-        {"line": line, **row}
-        for line, answer in answers
-        for row in (flat_rows(answer.dump()) if flat else [answer.dump()])
-    ]
     if format == "jsonl":
-        return b"".join(_json(_present(row) if flat else row) for row in rows)
+        return b"".join(
+            _json(_present(row) if shape == "flat" else row) for row in rows
+        )
     if format == "csv":
-        return _dump_csv(rows, flat)
-    return _dump_parquet(rows, flat)
+        return _dump_csv(rows, shape)
+    return _dump_parquet(rows, shape)
 
 
 def _present(row: dict) -> dict:
@@ -271,16 +292,11 @@ def _json(value) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-def columns_out(flat: bool) -> Columns:
-    """Give the columns of CSV and Parquet."""
-    return FLAT if flat else NOTE
-
-
-def _dump_csv(rows: list[dict], flat: bool) -> bytes:
+def _dump_csv(rows: list[dict], shape: str) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     for row in rows:
-        writer.writerow(_cell(row.get(name)) for name in columns_out(flat))
+        writer.writerow(_cell(row.get(name)) for name in SHAPES[shape])
     return text.getvalue().encode()
 
 
@@ -289,11 +305,11 @@ def _cell(value):
     return json.dumps(value, ensure_ascii=False) if is_nested else value
 
 
-def _parquet_schema(flat: bool):
-    return arrow_schema(import_pyarrow(), columns_out(flat))
+def _parquet_schema(shape: str):
+    return arrow_schema(import_pyarrow(), SHAPES[shape])
 
 
-def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
+def _dump_parquet(rows: list[dict], shape: str) -> bytes:
     pa = import_pyarrow()
     for row in rows:
         # A column has one type, and an id may be a string or an integer.
@@ -301,29 +317,47 @@ def _dump_parquet(rows: list[dict], flat: bool) -> bytes:
             for key in ("id", "entity_id", "code"):
                 if holder.get(key) is not None:
                     holder[key] = str(holder[key])
-    sink, schema = io.BytesIO(), _parquet_schema(flat)
-    with pa.ipc.new_stream(sink, schema) as stream:
-        stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+    schema = _parquet_schema(shape)
+    return _stream([pa.RecordBatch.from_pylist(rows, schema=schema)], schema)
+
+
+def _stream(batches, schema) -> bytes:
+    sink = io.BytesIO()
+    with import_pyarrow().ipc.new_stream(sink, schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
     return sink.getvalue()
 
 
-def header_of(format: str, flat: bool) -> bytes:
+def header_of(format: str, shape: str) -> bytes:
     """Give what a file begins with, before any block."""
-    return (",".join(columns_out(flat)) + "\r\n").encode() if format == "csv" else b""
+    return (",".join(SHAPES[shape]) + "\r\n").encode() if format == "csv" else b""
+
+
+def number(format: str, block: bytes, first: int) -> bytes:
+    """Number the rows of a block of NOTE_NLP, from *first* on."""
+    if format == "csv":
+        _, *rows = block.split(NUMBER.encode())
+        return b"".join(b"%d%b" % numbered for numbered in zip(count(first), rows))
+    pa = import_pyarrow()
+    with pa.ipc.open_stream(block) as stream:
+        (batch,) = stream
+    numbers = pa.array(range(first, first + len(batch)), pa.int32())
+    return _stream([batch.set_column(0, batch.schema[0], numbers)], batch.schema)
 
 
 class Sink:
     """Puts encoded blocks one after the other into *file*."""
 
-    def __init__(self, format: str, file: BinaryIO, flat: bool, classifier):
+    def __init__(self, format: str, file: BinaryIO, shape: str, classifier):
         self._file = file
         self._writer = None
         self._batches, self._num_rows = [], 0  # of the next row group
-        file.write(header_of(format, flat))
+        file.write(header_of(format, shape))
         if format == "parquet":
             pa = import_pyarrow()
             model = {"negation_api.model": json.dumps(dump_model(classifier))}
-            schema = _parquet_schema(flat).with_metadata(model)
+            schema = _parquet_schema(shape).with_metadata(model)
             self._writer = pa.parquet.ParquetWriter(file, schema)
 
     def add(self, block: bytes) -> None:
