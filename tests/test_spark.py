@@ -329,6 +329,62 @@ def test_parts_of_another_model_under_the_same_path_are_not_kept(
     assert len(names) == 2
 
 
+def test_rows_of_note_nlp_are_the_command_line_s(spark, job, toy_model, tmp_path):
+    notes = [note | {"id": str(n)} for n, note in enumerate(make_notes(150))]
+    notes += [BAD[0], notes[0] | {"id": "n1"}]
+    write_parquet(tmp_path / "in", notes, 3)
+    asked = paths(tmp_path / "in", tmp_path / "out", toy_model, "--to", "note_nlp")
+    asked = [str(each) for each in (*asked, "--first-id", 70, "--files-a-part", 2)]
+    job.do(spark, job.arguments(asked))
+    rows = tables(tmp_path / "out" / "note_nlp")
+    rejects = tables(tmp_path / "out" / "rejects")
+    pointers = {row["id"]: row["errors"][0]["pointer"] for row in rejects}
+    assert pointers == {"bad-1": "#/entities/0/end", "n1": "#/id"}
+    numbers = [row.pop("note_nlp_id") for row in rows]
+    assert len(set(numbers)) == len(numbers)
+    assert 70 <= min(numbers) and max(numbers) < 70 + len(rows) + len(rejects)
+    source = write_jsonl(tmp_path / "in.jsonl", notes)
+    command = "predict", source, "--to", "note_nlp", "-o", tmp_path / "cli.parquet"
+    assert Command(command, env={"MODEL": str(toy_model)}).finish()[0] == 3
+    wanted = tables(tmp_path / "cli.parquet")
+    place = lambda row: (row["note_id"], int(row["offset"]))  # noqa: E731
+    for row in wanted:
+        del row["note_nlp_id"]
+    for row in (*rows, *wanted):
+        assert row.pop("nlp_date") == row.pop("nlp_datetime").date()
+    assert sorted(rows, key=place) == sorted(wanted, key=place)
+    before = {file: file.stat() for file in (tmp_path / "out").glob("_answers/*/*")}
+    assert (tmp_path / "out" / "_SUCCESS").exists() and len(before) > 4
+    job.do(spark, job.arguments(asked))  # numbers anew what is there
+    assert all(file.stat() == stat for file, stat in before.items())
+    again = [row["note_nlp_id"] for row in tables(tmp_path / "out" / "note_nlp")]
+    assert sorted(again) == sorted(numbers)
+    with pytest.raises(job.JobError, match="note_nlp_id is at most 2147483647"):
+        job.do(spark, job.arguments([*asked, "--first-id", str(2**31 - 9)]))
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def tables(path: Path) -> list[dict]:
+    """Read a file of Parquet, or those of a directory, as the table has it."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "others, message",
+    [
+        (["--to", "note_nlp", "--fhir"], "note_nlp has no columns for --explain"),
+        (["--first-id", "7"], "--first-id is of --to note_nlp"),
+        (["--to", "note_nlp", "--first-id", "-7"], "--first-id is of --to note_nlp"),
+    ],
+)
+def test_what_note_nlp_has_no_place_for_is_refused(job, others, message, capsys):
+    with pytest.raises(SystemExit):
+        job.arguments([*paths("in", "out", "model"), *others])
+    assert message in capsys.readouterr().err
+
+
 def test_a_table_is_read_and_parts_of_another_input_are_not_mixed(
     spark, job, notes, expected, tmp_path
 ):

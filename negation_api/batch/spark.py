@@ -10,6 +10,8 @@ As a job, from Parquet files or a table to Parquet::
     spark-submit --archives weights.zip#weights negation_api/batch/spark.py \\
         --input notes/ --output answers/ --model ./weights
 
+``predict_note_nlp`` and ``--to note_nlp`` give rows of OMOP's NOTE_NLP.
+
 Each Python worker loads the model once and keeps it. Rows come as Arrow batches
 (``mapInArrow``), are sorted by length within a window, and go
 back in their order. A row that cannot be answered comes back with ``errors``, the
@@ -25,13 +27,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pyarrow
 from pyspark import SparkFiles
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql.functions import col
+from pyspark.sql.functions import broadcast, col
+from pyspark.sql.functions import max as max_of
 
 PACKAGE = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
@@ -39,9 +43,11 @@ if __name__ == "__main__":
     # to stand in for packages of their names.
     sys.path[0] = str(PACKAGE.parent)
 
+from negation_api.batch import note_nlp  # noqa: E402
 from negation_api.batch.columns import (  # noqa: E402
     MODEL,
     SPARK,
+    Columns,
     arrow_schema,
     spark_schema,
 )
@@ -59,6 +65,9 @@ FILES_A_PART = 64
 PARTS_AT_ONCE = 2  # so that the last tasks of one part leave no core idle
 CANNOT = 2  # exit code, as the command line's
 SCHEMA = spark_schema(SPARK)
+# Of NOTE_NLP; of a row that cannot be answered only the last two are there.
+NOTE_NLP = {**note_nlp.COLUMNS, "id": SPARK["id"], "errors": SPARK["errors"]}
+UNNUMBERED = "_answers"  # folder; Spark does not read what begins with a line
 
 
 def load_model(settings: Settings):
@@ -92,25 +101,64 @@ def predict(
     """
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        return _answer(batches, Scorer(load(settings), settings, **options))
+        scorer = Scorer(load(settings), settings, **options)
+        model = dump_model(scorer.classifier)
+        return _answer(batches, scorer, SPARK, lambda *pair: [_row(*pair, model)])
 
     return frame.select(*COLUMNS).mapInArrow(answer, SCHEMA)
 
 
-def _answer(batches: Iterable[pyarrow.RecordBatch], scorer: Scorer) -> Iterator:
+def predict_note_nlp(
+    frame: DataFrame,
+    settings: Settings = Settings(),
+    load: Callable[[Settings], object] = load_model,
+) -> DataFrame:
+    """Answer every entity of *frame* with a row of OMOP's NOTE_NLP.
+
+    :param frame: as for :func:`predict`; ``id`` is the note's whole number.
+    :return: the columns of ``NOTE_NLP``: a row for each entity, its ``note_nlp_id``
+        still to be given; for each row that cannot be answered one that has ``id`` and
+        ``errors`` alone.
+    """
+    time = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
+
+    def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
+        scorer = Scorer(load(settings), settings, note_nlp.check)
+        system = note_nlp.system_of(dump_model(scorer.classifier))
+
+        def rows(row, result) -> Iterable[dict]:
+            if isinstance(result, Answered):
+                return note_nlp.rows(result, system, time)
+            return [{**_named(row), "errors": result.errors}]
+
+        return _answer(batches, scorer, NOTE_NLP, rows)
+
+    return frame.select(*COLUMNS).mapInArrow(answer, spark_schema(NOTE_NLP))
+
+
+def _answer(
+    batches: Iterable[pyarrow.RecordBatch],
+    scorer: Scorer,
+    columns: Columns,
+    rows_of_result: Callable[[object, object], Iterable[dict]],
+) -> Iterator:
     """Runs in a Python worker, once for each partition."""
-    model, schema = dump_model(scorer.classifier), arrow_schema(pyarrow, SPARK)
+    schema = arrow_schema(pyarrow, columns)
     for batch in batches:
         for first in range(0, len(batch), WINDOW_ROWS):
             rows = list(rows_of(batch.slice(first, WINDOW_ROWS)))
-            results = scorer.score(rows)
-            answers = [_row(*pair, model) for pair in zip(rows, results, strict=True)]
+            pairs = zip(rows, scorer.score(rows), strict=True)
+            answers = [answer for pair in pairs for answer in rows_of_result(*pair)]
             yield pyarrow.RecordBatch.from_pylist(answers, schema=schema)
 
 
-def _row(row, result, model: dict) -> dict:
+def _named(row) -> dict:
     given = row.get("id") if isinstance(row, dict) else None
-    answer = {"id": None if given is None else str(given), "model": model}
+    return {"id": None if given is None else str(given)}
+
+
+def _row(row, result, model: dict) -> dict:
+    answer = {**_named(row), "model": model}
     if not isinstance(result, Answered):
         return {**answer, "errors": result.errors}
     predictions = result.dump()["predictions"]
@@ -271,6 +319,35 @@ def run(
     output.finish()
 
 
+def write_tables(
+    spark: SparkSession, answers: Output, output: Output, first_id: int
+) -> None:
+    """Write NOTE_NLP, numbered from *first_id* on, and the rejects, of all *answers*.
+
+    A row's number is known by where it lies, so it is the same in whatever task.
+
+    :raises JobError: when there are more rows than numbers.
+    """
+    found = spark.read.schema(spark_schema(NOTE_NLP)).parquet(answers.path)
+    found = found.select("*", "_metadata.file_path", "_metadata.row_index")
+    sizes = found.groupBy("file_path").agg(max_of("row_index") + 1).collect()
+    starts, end = [], first_id
+    for path, size in sorted(map(tuple, sizes)):
+        starts.append((path, end))
+        end += size
+    if end - 1 > note_nlp.MAX_INTEGER:
+        allowed = note_nlp.MAX_INTEGER
+        raise JobError(f"note_nlp_id is at most {allowed}; needed is {end - 1}")
+    starts = spark.createDataFrame(starts, "file_path string, start long")
+    number = (col("start") + col("row_index")).cast("int")
+    rows = found.where("errors is null").join(broadcast(starts), "file_path")
+    rows = rows.withColumn("note_nlp_id", number).select(*note_nlp.COLUMNS)
+    rows.write.mode("overwrite").parquet(f"{output.path}/note_nlp")
+    rejects = found.where("errors is not null").select("id", "errors")
+    rejects.write.mode("overwrite").parquet(f"{output.path}/rejects")
+    output.finish()
+
+
 @contextmanager
 def _session() -> Iterator[SparkSession]:
     """Give the session of spark-submit, with this package sent to the executors."""
@@ -311,17 +388,15 @@ def read(spark: SparkSession, name: str) -> DataFrame:
     return source
 
 
-def main(argv: list[str], load=load_model) -> int:
-    """Run as a job.
-
-    :param load: as for :func:`predict`.
-    :return: the exit code.
-    """
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """Read what the job is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--input", required=True, help="Parquet files, or a table that lies in files")
     add("--output", required=True, help="directory for Parquet files, the job's own")
     add("--model", required=True, help="directory on the executors")
+    add("--to", default="predictions", choices=("predictions", "note_nlp"))
+    add("--first-id", type=int, default=1, help="note_nlp_id of the first row")
     add("--axes", default="on", choices=("on", "off"), help="answer whose and when")
     add("--precision", default="fp32", choices=("fp32", "int8"))
     add("--explain", action="store_true", help="give the sentence that was read")
@@ -330,23 +405,54 @@ def main(argv: list[str], load=load_model) -> int:
     add("--rows-a-task", type=int, default=TASK_ROWS, help="computed by one core")
     add("--overwrite", action="store_true", help="remove parts of another input")
     args = parser.parse_args(argv)
+    if args.to == "note_nlp" and (args.explain or args.fhir):
+        parser.error("note_nlp has no columns for --explain and --fhir")
+    if args.first_id < 0 or (args.first_id != 1 and args.to != "note_nlp"):
+        parser.error("--first-id is of --to note_nlp, and at least 0")
+    return args
+
+
+def main(argv: list[str], load=load_model) -> int:
+    """Run as a job.
+
+    :param load: as for :func:`predict`.
+    :return: the exit code.
+    """
+    args = arguments(argv)
+    with _session() as spark:
+        try:
+            do(spark, args, load)
+        except JobError as error:
+            print(f"negation_api: {error}", file=sys.stderr)
+            return CANNOT
+    return 0
+
+
+def do(spark: SparkSession, args: argparse.Namespace, load=load_model) -> None:
+    """Do the job.
+
+    :raises JobError: when it cannot be done.
+    """
     settings = Settings(
         model=args.model, precision=args.precision, axes=args.axes == "on"
     )
     options = {"explain": args.explain, "fhir": args.fhir}
-    with _session() as spark:
-        try:
-            source = read(spark, args.input)
-            model = identify(spark, settings, load)
-            parts = plan(source, settings, args.files_a_part, model, **options)
-            output = Output(spark, args.output)
-            output.drop_others(parts, args.overwrite)
-        except JobError as error:
-            print(f"negation_api: {error}", file=sys.stderr)
-            return CANNOT
+    source = read(spark, args.input)
+    model = identify(spark, settings, load)
+    parts = plan(source, settings, args.files_a_part, model, **options)
+    output = Output(spark, args.output)
+    if args.to == "note_nlp":
+        answers = Output(spark, f"{output.path}/{UNNUMBERED}")
+        answer = lambda rows: predict_note_nlp(rows, settings, load)  # noqa: E731
+    else:
+        answers = output
         answer = lambda rows: predict(rows, settings, load, **options)  # noqa: E731
-        run(source, output, parts, answer, args.rows_a_task)
-    return 0
+    answers.drop_others(parts, args.overwrite)
+    if answers is not output:
+        output.begin()
+    run(source, answers, parts, answer, args.rows_a_task)
+    if answers is not output:
+        write_tables(spark, answers, output, args.first_id)
 
 
 if __name__ == "__main__":
