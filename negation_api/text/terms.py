@@ -4,8 +4,8 @@ A term is mentioned where its words stand as whole words, in any case, parted by
 of blanks, hyphens and line breaks, the last of them perhaps in the plural (see
 :func:`plurals`). An empty line ends a mention, and so does a line that begins with a
 hyphen, a list's next item. Any other sign is a word of its own, so that a comma in
-between parts two terms. Of mentions that overlap the longest counts, of equally long ones
-the first.
+between parts two terms. Of mentions that overlap the longest counts, of equally long
+ones the first.
 
 Each word that terms hold is given one character. So a text becomes a string of a
 character a word, an automaton of Aho and Corasick finds terms in it in linear time, and
