@@ -24,7 +24,8 @@ BEYOND_BMP = "\N{SNEEZING FACE}"
 def test_the_page_and_all_that_it_loads_are_served_and_ours(client):
     page = client.get("/")
     assert page.status_code == 200
-    loaded = re.findall(r'(?:src|href)="(/playground/[^"]+)"', page.text)
+    links = re.findall(r'(?:src|href)="(playground/[^"]+)"', page.text)
+    loaded = [f"/{link}" for link in links]
     assert len(loaded) == 3
     while loaded:
         with client.get(loaded.pop()) as asset:
