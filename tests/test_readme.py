@@ -51,7 +51,7 @@ def near(given, shown) -> bool:
 
 def test_each_curl_gives_what_is_shown(server):
     curls = [text for text in blocks("sh") if text.startswith("curl")]
-    assert len(curls) == len(blocks("json")) == 3
+    assert len(curls) == len(blocks("json")) == 4
     for curl, shown in zip(curls, blocks("json")):
         words = shlex.split(curl.replace("\\\n", ""))
         header = "Content-Type: application/json"
