@@ -6,9 +6,11 @@ Files have many bodies at once (form 1 or 2 of what ``POST /predict`` takes), so
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+
+from marshmallow import ValidationError
 
 from negation_api import cues
 from negation_api.contract.errors import Invalid
@@ -23,9 +25,11 @@ from negation_api.contract.request import (
     id_of,
     load_query,
 )
+from negation_api.contract.shapes import Id
 from negation_api.model.isolation import classify_each
 from negation_api.settings import Settings
 from negation_api.text.markers import EntityTooLong, MarkerError, SentenceTooLong
+from negation_api.text.terms import Finder
 
 Row = Sequence[int]  # token ids, hashable; of two models see ``beside.py``
 
@@ -88,13 +92,16 @@ def contexts_of(document: Document, classifier, axes: bool) -> list[tuple[str, .
     return [(each,) for each in first]
 
 
-def encode_contexts(document: Document, contexts, classifier) -> Iterator[Row]:
+def encode_contexts(
+    document: Document, contexts, classifier, first: int = 0
+) -> Iterator[Row]:
     """Give the row of each of *contexts*, which are *document*'s.
 
+    :param first: the entity that the first of them is of.
     :raises Unreadable: with the place in the document.
     """
     ours = document.entities is not None
-    for index, context in enumerate(contexts):
+    for index, context in enumerate(contexts, first):
         try:
             yield classifier.encode(*context, marked=document.marked, ours=ours)
         except (EntityTooLong, SentenceTooLong, MarkerError) as error:
@@ -192,6 +199,7 @@ class Rejected:
 class Scorer:
     """Answers windows of bodies with *classifier*, in batches of like length.
 
+    :param finder: of the terms that are sought in notes that say nothing of their own.
     :param check: called with each document; raises ``Invalid`` for one that is not to
         be answered.
     :param options: of the request (``explain``, ``fhir``), for bodies without them.
@@ -201,11 +209,13 @@ class Scorer:
         self,
         classifier,
         settings: Settings,
+        finder: Finder | None = None,
         check: Callable[[Document], None] | None = None,
         **options: bool,
     ):
         self.classifier = classifier
         self.settings = settings
+        self.finder = finder
         self.check = check
         self.options = options
 
@@ -267,11 +277,9 @@ class Scorer:
         try:
             body = self._read(body)
             query = self._query(body)
-            (document,) = query.documents
             if self.check:
-                self.check(document)
-            contexts = contexts_of(document, self.classifier, query.axes)
-            return query, list(encode_contexts(document, contexts, self.classifier))
+                self.check(query.documents[0])
+            return query, list(self._encode(query))
         except Invalid as error:
             wrong = error
         except BadJSON as error:
@@ -279,6 +287,13 @@ class Scorer:
         except Exception as error:  # ours; the other rows are not to pay for it
             wrong = Invalid.at(f"Cannot be read ({type(error).__name__}).")
         return Rejected(id_of(body), wrong.errors), None
+
+    def _encode(self, query: Query) -> Iterator[Row]:
+        """Give the rows; of a note with many entities in pieces, to bound memory."""
+        (document,) = query.documents
+        for first, piece in _pieces(document, self.settings.max_entities):
+            contexts = contexts_of(piece, self.classifier, query.axes)
+            yield from encode_contexts(piece, contexts, self.classifier, first)
 
     def _read(self, body):
         if isinstance(body, Exception):
@@ -297,11 +312,33 @@ class Scorer:
                 forms = ", ".join(DOCUMENTS)
                 raise Invalid.at(f"Must hold exactly one of: {forms}; given 0.")
             body = {**self.options, **body}
-        return load_query(body, self.settings)
+        patient = _take_patient(body)
+        query = load_query(body, self.settings, self.finder, in_file=True)
+        return query if patient is None else replace(query, patient=patient)
 
     def _classify(self, rows: list[Row]) -> Iterator[Prediction | Exception]:
         max_tokens = self.settings.batch_tokens or self.classifier.batch_tokens
         return classify_rows(self.classifier.classify, rows, max_tokens)
+
+
+def _pieces(document: Document, size: int) -> Iterator[tuple[int, Document]]:
+    """Cut a document after every *size* entities; give the number of the first too."""
+    entities = document.entities or ()
+    if len(entities) <= size:
+        yield 0, document
+        return
+    for first in range(0, len(entities), size):
+        yield first, replace(document, entities=entities[first : first + size])
+
+
+def _take_patient(body) -> str | int | None:
+    """Take ``patient_id`` out of a row: it is no matter of the request's."""
+    if not isinstance(body, dict) or "patient_id" not in body:
+        return None
+    try:
+        return Id().deserialize(body.pop("patient_id"))
+    except ValidationError as error:
+        raise Invalid.of({"patient_id": error.messages}) from None
 
 
 def classify_rows(

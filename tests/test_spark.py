@@ -239,6 +239,16 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
     assert prediction.context == "No [entity] pain [entity]." and not prediction.fhir
 
 
+def test_terms_stand_in_for_entities(spark, job):
+    frame = spark.sql("select 1L as id, 'No fevers, SOB.' as text, 7 as other")
+    terms = [{"term": "fever", "code": 386661006}, "SOB"]
+    (answer,) = job.predict(frame, SETTINGS, terms=terms).collect()
+    found = [(each.start, each.term, each.code) for each in answer.predictions]
+    assert found == [(3, "fever", "386661006"), (11, "SOB", None)]
+    (answer,) = job.predict(frame, SETTINGS, terms="common").collect()
+    assert [each.term for each in answer.predictions][0] == "fever"
+
+
 def test_a_model_beside_is_named_in_each_answer(spark, job, labels_model):
     settings = Settings(model=str(labels_model))
     model = job.identify(spark, settings)

@@ -40,6 +40,7 @@ from tqdm import tqdm
 from negation_api.batch import note_nlp
 from negation_api.batch.origin import code_digest
 from negation_api.batch.store import Part, files_of, open_store
+from negation_api.batch.summary import Summary, tally
 from negation_api.batch.tables import (
     FORMATS,
     NUMBER,
@@ -52,16 +53,19 @@ from negation_api.batch.tables import (
     read,
     rows_of_answer,
 )
+from negation_api.batch.term_list import read_terms
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
 from negation_api.scoring import Answered, Scorer
 from negation_api.settings import Settings
+from negation_api.text.terms import Finder
 
 DONE, NOT_DONE, CANNOT, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
 # What is sorted by length together, and what a worker has to do again after a kill:
 # some 10 s of BERT-base, 2 s of the embedded model. A row without counts as one.
 BLOCK_ENTITIES = 128
 BLOCK_BYTES = 1024 * 1024
+BLOCK_FOUND_BYTES = 32 * 1024  # where entities are found: some 100 of a common list
 BLOCKS_A_WORKER = 2  # one being computed, one ready
 ORPHAN_CHECK_SECONDS = 0.5
 
@@ -84,6 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--explain", action="store_true", help="give the sentence that was read")
     add("--fhir", action="store_true", help="give FHIR's word for each label")
     add("--first-id", type=int, help="note_nlp_id of the first row; default: 1")
+    add("--terms", help="file of terms that are sought, or: common")
+    add("--summary", action="store_true", help="count notes and patients by term")
     add("--rejects", help="file of refused rows; default: OUTPUT.rejects.jsonl")
     add("--workers", type=int, default=0, help="processes; default: one a CPU")
     add("--overwrite", action="store_true", help="replace an output that is there")
@@ -103,6 +109,8 @@ class Job:
     first_id: int  # of NOTE_NLP
     explain: bool
     fhir: bool
+    terms: str | None  # file of a list
+    summary: bool
     workers: int
     overwrite: bool
     time: datetime  # when it began, UTC, without a zone
@@ -123,12 +131,16 @@ class Job:
             1 if args.first_id is None else args.first_id,
             args.explain,
             args.fhir,
+            args.terms,
+            args.summary,
             args.workers or available_cpus(settings),
             args.overwrite,
             datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None),
         )
         if job.input == "-" and job.format_in == "parquet":
             raise InputError("Parquet cannot be read from standard input")
+        if job.terms and job.one_entity:
+            raise InputError("--terms seeks in notes; --rows entity gives places")
         if job.workers < 1:
             raise InputError("--workers must be at least 1")
         job._check_paths()
@@ -143,7 +155,8 @@ class Job:
             path for path in (self.output, self.rejects) if path not in ("-", None)
         ]
         beside = files_of(self) if self.output != "-" else []
-        paths = [self.input, *written, *beside]
+        read = [self.input, *([self.terms] if self.terms else [])]
+        paths = [*read, *written, *beside]
         if len(set(map(os.path.realpath, paths))) < len(paths):
             raise InputError("input, output and rejects must be different files")
         for path in written:
@@ -220,15 +233,16 @@ def _fail(code: int, message: str) -> int:
 
 def run(job: Job, settings: Settings, classifier) -> int:
     """Do *job* with *classifier*, which the worker processes inherit."""
-    started, counts = time.monotonic(), Counts()
-    seed = _seed(job, settings, classifier)
+    started, counts, summary = time.monotonic(), Counts(), Summary()
+    finder = read_terms(job.terms, settings.max_entity_chars) if job.terms else None
+    seed = _seed(job, settings, classifier, finder)
     with ExitStack() as stack:
         source = stack.enter_context(_open_input(job.input))
         store = stack.enter_context(open_store(job, classifier))
         # Forked before anything else starts a thread; see ``load_classifier``.
         check = note_nlp.check if job.shape == "note_nlp" else None
         options = {"explain": job.explain, "fhir": job.fhir}
-        scorer = Scorer(classifier, settings, check, **options)
+        scorer = Scorer(classifier, settings, finder, check, **options)
         pool = stack.enter_context(_pool(job, scorer))
         bar = stack.enter_context(_bar(job, source))
         names = note_nlp.NOTE_NAMES if job.shape == "note_nlp" else {}
@@ -237,15 +251,29 @@ def run(job: Job, settings: Settings, classifier) -> int:
         for name, part, position in _compute(rows, seed, pool, store, job, source):
             store.put(name, _numbered(job, part, counts.entities))
             counts.add(part)
+            summary.add(part.tally)
             bar.set_postfix_str(
                 f"{counts.rows} rows, {counts.rate(started)} entities/s", refresh=False
             )
             bar.update(position - bar.n)
         store.finish()
     seconds = round(time.monotonic() - started, 1)
-    summary = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
-    print(json.dumps(summary), file=sys.stderr)
+    done = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
+    if job.summary:
+        _print(summary, finder)
+    print(json.dumps(done), file=sys.stderr)
     return DONE_WITH_REJECTS if counts.rejected else DONE
+
+
+def _print(summary: Summary, finder: Finder | None) -> None:
+    """Print the summary: a table on a terminal, CSV elsewhere."""
+    out = summary.table() if sys.stdout.isatty() else summary.csv()
+    sys.stdout.buffer.write(out.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()
+    if finder:
+        listed = {(t.name if t.code is None else t.code) for t in finder.terms}
+        missing = f"{len(listed - summary.found)} of {len(listed)} terms or codes"
+        print(f"negation_api: {missing} are in no note", file=sys.stderr)
 
 
 def _numbered(job: Job, part: Part, before: int) -> Part:
@@ -291,26 +319,27 @@ class Counts:
 # --- blocks -------------------------------------------------------------------
 
 
-def _seed(job: Job, settings: Settings, classifier) -> bytes:
+def _seed(job: Job, settings: Settings, classifier, finder: Finder | None) -> bytes:
     """Give everything but its rows that a part depends on."""
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
     asked = job.explain, job.fhir, settings.axes
     shape = job.shape, job.first_id
-    options = (job.format_out, job.one_entity, *shape, *asked)
+    sought = finder and finder.digest, job.summary
+    options = (job.format_out, job.one_entity, *shape, *asked, *sought)
     model = tuple(dump_model(classifier).values())
     return repr((code_digest(), batch, limits, options, model)).encode()
 
 
-def blocks(rows: Iterable) -> Iterator[list]:
-    """Cut *rows* into lists of about ``BLOCK_ENTITIES``, or about ``BLOCK_BYTES``."""
+def blocks(rows: Iterable, max_bytes: int = BLOCK_BYTES) -> Iterator[list]:
+    """Cut *rows* into lists of about ``BLOCK_ENTITIES``, or about *max_bytes*."""
     block, num_entities, num_bytes = [], 0, 0
     for row in rows:
         block.append(row)
         more_entities, more_bytes = _size(row[1])
         num_entities += more_entities
         num_bytes += more_bytes
-        if num_entities >= BLOCK_ENTITIES or num_bytes >= BLOCK_BYTES:
+        if num_entities >= BLOCK_ENTITIES or num_bytes >= max_bytes:
             yield block
             block, num_entities, num_bytes = [], 0, 0
     if block:
@@ -339,7 +368,7 @@ def _name(seed: bytes, block: list) -> str:
 def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple]:
     """Give ``(name, part, position in source)`` for each block, in order."""
     pending = deque()
-    for block in blocks(rows):
+    for block in blocks(rows, BLOCK_FOUND_BYTES if job.terms else BLOCK_BYTES):
         name, position = _name(seed, block), _position(job, source, block)
         part = store.get(name)
         if part is None:
@@ -416,6 +445,7 @@ def _score(job: Job, block: list[Row]) -> Part:
         sum(row.passed_over for row in block),
         dump(job.format_out, _rows(job, answered), job.shape),
         b"".join(_reject(row, result) for row, result in refused),
+        tally=tally(answer for _, answer in answered) if job.summary else (),
     )
 
 

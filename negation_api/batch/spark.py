@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import pyarrow
@@ -52,12 +53,16 @@ from negation_api.batch.columns import (  # noqa: E402
     spark_schema,
 )
 from negation_api.batch.origin import code_digest  # noqa: E402
-from negation_api.batch.tables import rows_of  # noqa: E402
+from negation_api.batch.tables import InputError, rows_of  # noqa: E402
+from negation_api.batch.term_list import COMMON, read_terms  # noqa: E402
+from negation_api.contract.listed import load_list  # noqa: E402
 from negation_api.contract.reply import dump_model  # noqa: E402
 from negation_api.scoring import Answered, Scorer  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
+from negation_api.text.terms import finder_of  # noqa: E402
 
 COLUMNS = ("id", "text", "entities")
+TERMS_COLUMNS = ("id", "text")  # where entities are found
 WINDOW_ROWS = 128  # sorted by length together
 BATCH_ROWS = 1024  # what Spark hands to a Python worker at a time; bounds memory
 TASK_ROWS = 2_000  # some minutes of BERT-base; computed again when its executor dies
@@ -87,6 +92,7 @@ def predict(
     frame: DataFrame,
     settings: Settings = Settings(),
     load: Callable[[Settings], object] = load_model,
+    terms: Sequence | str | None = None,
     **options: bool,
 ) -> DataFrame:
     """Answer every row of *frame*.
@@ -96,34 +102,47 @@ def predict(
         offsets in Unicode code points, half-open. Others are left out.
     :param settings: as those of the service; ``model`` is a path on the executors.
     :param load: gives the classifier; called in the Python workers.
+    :param terms: sought in place of ``entities``, as in a request: strings, or dicts
+        of ``term`` and ``code``, or ``"common"``.
     :param options: ``explain``, ``fhir``: whether the answers are to hold these.
     :return: a row for each, with the columns of ``SCHEMA``, in no promised order.
+    :raises Invalid: for terms that cannot be sought.
     """
+    # Their automaton cannot be pickled; each Python worker makes its own, once.
+    listed = None if terms is None else load_list(terms, settings).terms
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        scorer = Scorer(load(settings), settings, **options)
+        finder = None if listed is None else finder_of(listed)
+        scorer = Scorer(load(settings), settings, finder, **options)
         model = dump_model(scorer.classifier)
         return _answer(batches, scorer, SPARK, lambda *pair: [_row(*pair, model)])
 
-    return frame.select(*COLUMNS).mapInArrow(answer, SCHEMA)
+    return frame.select(*_columns(terms)).mapInArrow(answer, SCHEMA)
+
+
+def _columns(terms) -> tuple[str, ...]:
+    return COLUMNS if terms is None else TERMS_COLUMNS
 
 
 def predict_note_nlp(
     frame: DataFrame,
     settings: Settings = Settings(),
     load: Callable[[Settings], object] = load_model,
+    terms: Sequence | str | None = None,
 ) -> DataFrame:
     """Answer every entity of *frame* with a row of OMOP's NOTE_NLP.
 
-    :param frame: as for :func:`predict`; ``id`` is the note's whole number.
+    :param frame, terms: as for :func:`predict`; ``id`` is the note's whole number.
     :return: the columns of ``NOTE_NLP``: a row for each entity, its ``note_nlp_id``
         still to be given; for each row that cannot be answered one that has ``id`` and
         ``errors`` alone.
     """
     time = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
+    listed = None if terms is None else load_list(terms, settings).terms
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        scorer = Scorer(load(settings), settings, note_nlp.check)
+        finder = None if listed is None else finder_of(listed)
+        scorer = Scorer(load(settings), settings, finder, note_nlp.check)
         system = note_nlp.system_of(dump_model(scorer.classifier))
 
         def rows(row, result) -> Iterable[dict]:
@@ -133,7 +152,8 @@ def predict_note_nlp(
 
         return _answer(batches, scorer, NOTE_NLP, rows)
 
-    return frame.select(*COLUMNS).mapInArrow(answer, spark_schema(NOTE_NLP))
+    columns = _columns(terms)
+    return frame.select(*columns).mapInArrow(answer, spark_schema(NOTE_NLP))
 
 
 def _answer(
@@ -296,12 +316,13 @@ def run(
     parts: Sequence[Part],
     answer: Callable[[DataFrame], DataFrame],
     task_rows: int,
+    columns: Sequence[str] = COLUMNS,
 ) -> None:
     """Answer the *parts* of *source* that no earlier run has finished."""
 
     def compute(part: Part) -> None:
         rows = source.where(col("_metadata.file_path").isin(*part.files))
-        rows = rows.select(*COLUMNS)
+        rows = rows.select(*columns)
         # Rows cost seconds, not bytes: however few and large the files are, all cores
         # get their share.
         num_tasks = -(-rows.count() // task_rows)
@@ -366,12 +387,12 @@ def _session() -> Iterator[SparkSession]:
 def _zip_package(directory: str) -> str:
     path = Path(directory) / "negation_api.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for module in sorted(PACKAGE.rglob("*.py")):
+        for module in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*_terms.txt")]):
             file.write(module, module.relative_to(PACKAGE.parent))
     return str(path)
 
 
-def read(spark: SparkSession, name: str) -> DataFrame:
+def read(spark: SparkSession, name: str, columns: Sequence[str] = COLUMNS) -> DataFrame:
     """Read a table, or Parquet files if *name* is no table's.
 
     :raises JobError: when it is neither, or lacks a column.
@@ -382,10 +403,19 @@ def read(spark: SparkSession, name: str) -> DataFrame:
     except AnalysisException as error:
         condition = error.getCondition() or "unreadable"
         raise JobError(f"{name}: neither a table nor Parquet ({condition})") from None
-    missing = [column for column in COLUMNS if column not in source.columns]
+    missing = [column for column in columns if column not in source.columns]
     if missing:
-        raise JobError(f"{name}: no column {missing[0]}; needed: {', '.join(COLUMNS)}")
+        raise JobError(f"{name}: no column {missing[0]}; needed: {', '.join(columns)}")
     return source
+
+
+def _read_terms(name: str | None, settings: Settings) -> list[dict] | str | None:
+    """Read the list of terms, on the driver, as :func:`predict` takes it."""
+    if name in (None, COMMON):
+        return name
+    finder = read_terms(name, settings.max_entity_chars)
+    terms = [{"term": term.written, "code": term.code} for term in finder.terms]
+    return [{k: v for k, v in term.items() if v is not None} for term in terms]
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -401,6 +431,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--precision", default="fp32", choices=("fp32", "int8"))
     add("--explain", action="store_true", help="give the sentence that was read")
     add("--fhir", action="store_true", help="give FHIR's word for each label")
+    add("--terms", help="file of terms that are sought, or: common")
     add("--files-a-part", type=int, default=FILES_A_PART, help="committed together")
     add("--rows-a-task", type=int, default=TASK_ROWS, help="computed by one core")
     add("--overwrite", action="store_true", help="remove parts of another input")
@@ -422,7 +453,7 @@ def main(argv: list[str], load=load_model) -> int:
     with _session() as spark:
         try:
             do(spark, args, load)
-        except JobError as error:
+        except (JobError, InputError) as error:
             print(f"negation_api: {error}", file=sys.stderr)
             return CANNOT
     return 0
@@ -437,20 +468,22 @@ def do(spark: SparkSession, args: argparse.Namespace, load=load_model) -> None:
         model=args.model, precision=args.precision, axes=args.axes == "on"
     )
     options = {"explain": args.explain, "fhir": args.fhir}
-    source = read(spark, args.input)
+    terms = _read_terms(args.terms, settings)
+    source = read(spark, args.input, _columns(terms))
     model = identify(spark, settings, load)
-    parts = plan(source, settings, args.files_a_part, model, **options)
+    depends = {**options, "terms": repr(terms)} if terms else options
+    parts = plan(source, settings, args.files_a_part, model, **depends)
     output = Output(spark, args.output)
     if args.to == "note_nlp":
         answers = Output(spark, f"{output.path}/{UNNUMBERED}")
-        answer = lambda rows: predict_note_nlp(rows, settings, load)  # noqa: E731
+        answer = partial(predict_note_nlp, settings=settings, load=load, terms=terms)
     else:
         answers = output
-        answer = lambda rows: predict(rows, settings, load, **options)  # noqa: E731
+        answer = partial(predict, settings=settings, load=load, terms=terms, **options)
     answers.drop_others(parts, args.overwrite)
     if answers is not output:
         output.begin()
-    run(source, answers, parts, answer, args.rows_a_task)
+    run(source, answers, parts, answer, args.rows_a_task, _columns(terms))
     if answers is not output:
         write_tables(spark, answers, output, args.first_id)
 

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ class Part:
     :ivar rejected: rows.
     :ivar passed_over: lines that no row could be made of.
     :ivar kept: from an earlier run, and in the files already.
+    :ivar tally: what a summary is made of (``summary.py``).
     """
 
     rows: int
@@ -41,6 +42,7 @@ class Part:
     answers: bytes = b""
     rejects: bytes = b""
     kept: bool = False
+    tally: Sequence = ()
 
 
 class Stream:
@@ -68,6 +70,7 @@ class Entry(NamedTuple):
     counts: tuple[int, int, int, int]
     answers_end: int
     rejects_end: int
+    tally: Sequence = ()
 
 
 class Journal:
@@ -160,7 +163,8 @@ class Growing:
         if not self._files:
             if self._num_kept < len(entries) and entries[self._num_kept].name == name:
                 self._num_kept += 1
-                return Part(*entries[self._num_kept - 1].counts, kept=True)
+                entry = entries[self._num_kept - 1]
+                return Part(*entry.counts, kept=True, tally=entry.tally)
             self._begin()
         return None
 
@@ -175,7 +179,7 @@ class Growing:
                 if not part.exists():
                     shutil.copyfile(path, part)
         self._journal.cut(self._num_kept)
-        ends = self._journal.entries[-1][2:] if self._num_kept else (0, 0)
+        ends = self._journal.entries[-1][2:4] if self._num_kept else (0, 0)
         for part, end in zip(self._parts, ends):
             self._files.append(part.open("ab"))
             self._files[-1].truncate(end)
@@ -191,7 +195,8 @@ class Growing:
                 file.write(data)
                 _sync(file)
         counts = part.rows, part.entities, part.rejected, part.passed_over
-        self._journal.add(Entry(name, counts, *(file.tell() for file in self._files)))
+        ends = [file.tell() for file in self._files]
+        self._journal.add(Entry(name, counts, *ends, part.tally))
 
     def finish(self) -> None:
         """Give the files their names."""
@@ -278,7 +283,10 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
             if job.rejects:
                 check_free(job, job.rejects)
                 rejects = stack.enter_context(open(job.rejects, "wb"))
-            sink = Sink(job.format_out, sys.stdout.buffer, job.shape, classifier)
+            answers = sys.stdout.buffer
+            if job.summary:  # in their place
+                answers = stack.enter_context(open(os.devnull, "wb"))
+            sink = Sink(job.format_out, answers, job.shape, classifier)
             yield Stream(sink, rejects)
         return
     path = files_of(job)[2]

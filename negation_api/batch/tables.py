@@ -27,7 +27,15 @@ FORMATS = ("jsonl", "csv", "parquet")
 SHAPES = {"note": NOTE, "flat": FLAT, "note_nlp": note_nlp.COLUMNS}  # of a row
 # Stands for a row's number, known when all rows before it are. No text holds it.
 NUMBER = "\0"
-NOTE_COLUMNS = ("id", "text", "sentence", "entities", "offset_unit", "section")
+NOTE_COLUMNS = (
+    "id",
+    "text",
+    "sentence",
+    "entities",
+    "offset_unit",
+    "section",
+    "patient_id",
+)
 # column of a row with one entity -> member of the entity
 ENTITY_FIELDS = {
     "start": "start",
@@ -36,7 +44,7 @@ ENTITY_FIELDS = {
     "entity_text": "text",
     "code": "code",
 }
-ENTITY_COLUMNS = ("id", "text", *ENTITY_FIELDS, "offset_unit", "section")
+ENTITY_COLUMNS = ("id", "text", *ENTITY_FIELDS, "offset_unit", "section", "patient_id")
 ENTITY_MEMBERS = "start", "end", "id", "text", "section", "code"
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group

@@ -52,6 +52,18 @@ def _load(item) -> Term:
     return Term(_text.deserialize(item), item)
 
 
+def load_list(given, settings: Settings) -> Finder:
+    """Make the finder of terms given in Python as a request has them.
+
+    :raises Invalid: with all that is wrong.
+    """
+    try:
+        terms = TermsField("").deserialize(given)
+    except ValidationError as error:
+        raise Invalid.of({"terms": error.normalized_messages()}) from None
+    return load_terms(terms, settings)
+
+
 def load_terms(given: tuple[Term, ...] | str, settings: Settings) -> Finder:
     """Make the finder of what a :class:`TermsField` loaded.
 

@@ -126,6 +126,7 @@ class Query:
     :ivar explain: whether the reply is to hold what the model was fed.
     :ivar fhir: whether the reply is to hold FHIR's word for each label.
     :ivar axes: whether it is to hold experiencer and temporality.
+    :ivar patient: whose note it is, in a file.
     """
 
     form: str
@@ -133,6 +134,7 @@ class Query:
     explain: bool = False
     fhir: bool = False
     axes: bool = True
+    patient: str | int | None = None
 
 
 MAX_SECTION_CHARS = 200

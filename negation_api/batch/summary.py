@@ -1,0 +1,154 @@
+"""How many notes and patients hold, deny, may have each term of a list.
+
+``docs/terms.md`` says which note counts where.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from negation_api.contract.labels import Prediction
+from negation_api.scoring import Answered
+
+KINDS = ("holding", "denying", "possible", "family", "past")
+AXES_KINDS = ("family", "past")  # nobody knows without axes
+COLUMNS = (
+    "term",
+    "code",
+    *(
+        f"{what}{kind}"
+        for what in ("notes", "patients")
+        for kind in ("", *("_" + k for k in KINDS))
+    ),
+)
+# term, code, patient, what is said of it, whether axes are known, number of notes
+Entry = tuple[str | None, str | int | None, str | int | None, list[str], bool, int]
+
+
+def kinds_of(prediction: Prediction) -> set[str]:
+    """Say in which columns a mention counts."""
+    label, axes = prediction.label, prediction.holds is not None
+    if not axes:
+        plain = {"PRESENT": "holding", "ABSENT": "denying", "POSSIBLE": "possible"}
+        return {plain[label]}
+    whose, when = prediction.experiencer.label, prediction.temporality.label
+    if whose == "FAMILY":
+        return set() if label == "ABSENT" else {"family"}
+    if whose != "PATIENT" or (label != "ABSENT" and when == "HYPOTHETICAL"):
+        return set()
+    if label == "ABSENT":
+        return {"denying"}
+    if label == "POSSIBLE":
+        return {"possible"}
+    return {"holding", "past"} if when == "HISTORICAL" else {"holding"}
+
+
+def tally(answers: Iterable[Answered]) -> list[Entry]:
+    """Count the notes of a block alike in term, patient and what they say."""
+    counts = Counter()
+    for answer in answers:
+        for (term, code), (kinds, axes) in _note(answer).items():
+            patient = answer.query.patient
+            counts[term, code, patient, tuple(sorted(kinds)), axes] += 1
+    return [(*key, number) for key, number in counts.items()]
+
+
+def _note(answer: Answered) -> dict:
+    """Give what a note says of each term: of all its mentions together."""
+    found = {}
+    pairs = zip(answer.document.entities or (), answer.predictions)
+    for entity, prediction in pairs:
+        if entity.term is None and entity.code is None:
+            continue
+        key = entity.code if entity.code is not None else entity.term
+        _, kinds, axes = found.get(key, (None, set(), False))
+        first = found[key][0] if key in found else (entity.term, entity.code)
+        axes = axes or prediction.holds is not None
+        found[key] = first, kinds | kinds_of(prediction), axes
+    return {named: (kinds, axes) for named, kinds, axes in found.values()}
+
+
+class Summary:
+    """Adds up what :func:`tally` gave of blocks, in order."""
+
+    def __init__(self):
+        self._names = {}  # code or term -> both
+        self._notes = Counter()
+        self._patients: dict[tuple, set] = {}
+        self._axes = False
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        for term, code, patient, kinds, axes, number in entries:
+            key = str(code) if code is not None else (term,)
+            self._names.setdefault(key, (term, code))
+            self._axes |= axes
+            for kind in ("", *kinds):
+                self._notes[key, kind] += number
+                if patient is not None:
+                    self._patients.setdefault((key, kind), set()).add(str(patient))
+
+    @property
+    def found(self) -> set:
+        """The codes of what is in a note, or its term where it has none."""
+        return {term if code is None else code for term, code in self._names.values()}
+
+    def rows(self) -> Iterator[list]:
+        """Give a row of ``COLUMNS`` for each term or code, most held first."""
+
+        def order(key):
+            return -self._notes[key, "holding"], -self._notes[key, ""], str(key)
+
+        for key in sorted(self._names, key=order):
+            yield [
+                *self._names[key],
+                *(self._cell(kind, self._notes[key, kind]) for kind in ("", *KINDS)),
+                *(
+                    self._cell(kind, self._num_patients(key, kind))
+                    for kind in ("", *KINDS)
+                ),
+            ]
+
+    def _num_patients(self, key, kind: str) -> int | None:
+        """Count the patients; None where no row says whose it is."""
+        return len(self._patients.get((key, kind), ())) if self._patients else None
+
+    def _cell(self, kind: str, number: int | None) -> int | None:
+        return None if kind in AXES_KINDS and not self._axes else number
+
+    def csv(self) -> str:
+        """Give the rows as CSV."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows(self.rows())
+        return text.getvalue()
+
+    def table(self) -> str:
+        """Give the rows to read: notes, and patients in brackets."""
+        head = ["term", "code", "notes", *KINDS]
+        rows = [
+            [*map(_text, row[:2]), *map(_pair, row[2:8], row[8:])]
+            for row in self.rows()
+        ]
+        widths = [max(map(len, column)) for column in zip(head, *rows)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if place < 2 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(line, widths))
+            ).rstrip()
+            for line in [head, *rows]
+        ]
+        what = "notes (patients)" if self._patients else "notes"
+        return "\n".join([*lines, f"{what}; docs/terms.md says what counts where", ""])
+
+
+def _text(cell) -> str:
+    text = "" if cell is None else str(cell)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _pair(notes: int | None, patients: int | None) -> str:
+    if notes is None:
+        return ""
+    return str(notes) if patients is None else f"{notes} ({patients})"

@@ -1,0 +1,90 @@
+"""A list of terms from a file: one a line, or a table with columns term and code."""
+
+import csv
+from pathlib import Path
+
+from negation_api.batch.tables import UTF16, InputError
+from negation_api.contract.listed import COMMON
+from negation_api.text.terms import Finder, Term, common, faults
+
+COLUMNS = ("term", "code")
+TABLES = {".csv": ",", ".tsv": "\t"}
+MAX_FAULTS = 10  # that are told
+
+
+def read_terms(name: str, max_chars: int) -> Finder:
+    """Read the list *name*, or give that of the common findings.
+
+    A table is what is called so (``.csv``, ``.tsv``) or begins with a line of its
+    columns; others than ``COLUMNS`` are passed over. Empty lines are too.
+
+    :param max_chars: longest entity.
+    :raises InputError: with the line of each term that cannot be sought.
+    """
+    if name == COMMON:
+        return common()
+    lines, terms = [], []
+    for line, term in _read(Path(name)):
+        lines.append(line)
+        terms.append(term)
+    wrong = list(faults(terms, max_chars))
+    if wrong:
+        told = [f"line {lines[i]}: {_placed(detail, lines)}" for i, detail in wrong]
+        more = (
+            f"; and {len(wrong) - MAX_FAULTS} more" if len(wrong) > MAX_FAULTS else ""
+        )
+        raise InputError(f"{name}: {' '.join(told[:MAX_FAULTS])}{more}")
+    if not terms:
+        raise InputError(f"{name}: holds no term")
+    return Finder(terms)
+
+
+def _placed(detail: str, lines: list[int]) -> str:
+    """Say the line of another term, in place of its number in the list."""
+    before, at, number = detail.rpartition(" at ")
+    return f"{before} in line {lines[int(number[:-1])]}." if at else detail
+
+
+def _read(path: Path) -> list[tuple[int, Term]]:
+    raw = path.read_bytes()
+    if raw.startswith(UTF16):
+        raise InputError(f"{path}: UTF-16; must be UTF-8")
+    try:
+        lines = raw.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    delimiter = TABLES.get(path.suffix.lower())
+    if delimiter is None and lines and _names(lines[0].split(","))[0] == COLUMNS[0]:
+        delimiter = ","
+    if delimiter:
+        return _read_table(path, lines, delimiter)
+    written = ((line, text.strip()) for line, text in enumerate(lines, 1))
+    return [(line, Term(text, text)) for line, text in written if text]
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [cell.strip().lower() for cell in cells]
+
+
+def _read_table(path: Path, lines: list[str], delimiter: str) -> list[tuple[int, Term]]:
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    found = []
+    try:
+        header = _names(next(rows, []))
+        if COLUMNS[0] not in header:
+            known = ", ".join(COLUMNS)
+            raise InputError(f"{path}: line 1: no column term; read are: {known}")
+        for cells in rows:
+            if any(map(str.strip, cells)):
+                found.append((rows.line_num, _term(path, header, cells, rows.line_num)))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {rows.line_num}: not CSV: {error}") from None
+    return found
+
+
+def _term(path: Path, header: list[str], cells: list[str], line: int) -> Term:
+    if len(cells) != len(header):
+        allowed = f"must have {len(header)} cells; given {len(cells)}"
+        raise InputError(f"{path}: line {line}: {allowed}")
+    row = dict(zip(header, map(str.strip, cells)))
+    return Term(row["term"], row["term"], row.get("code") or None)

@@ -1,0 +1,218 @@
+"""``predict --terms``: what is found in the notes of a file, and how it is counted."""
+
+import csv
+import io
+import json
+import os
+import signal
+import time
+from collections import defaultdict
+
+import pytest
+
+from forked import Command
+from negation_api.batch.summary import COLUMNS, Summary, kinds_of
+from negation_api.contract.labels import EXPERIENCERS, LABELS, TEMPORALITIES
+from negation_api.contract.labels import Choice, Prediction
+from negation_api.model.classifier import load_classifier
+from negation_api.settings import Settings
+from notes import write_jsonl
+
+SAID = [
+    "Denies fever.",
+    "Fevers!",
+    "Likely gout, chest-\npain.",
+    "FH of gout.",
+    "Well.",
+]
+TABLE = "term,code,note\nfever,F1,x\npyrexia,F1,\nChest pain,,\ngout,G,\nmigraine,M,\n"
+
+
+@pytest.fixture(scope="module")
+def environ(toy_model) -> dict[str, str]:
+    environ = {"MODEL": str(toy_model), "MAX_ENTITIES": "3"}
+    load_classifier(Settings.from_env(os.environ | environ))
+    return environ
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """400 notes of 100 patients; some with more entities than a request may have."""
+    notes = [
+        {"id": n, "text": " ".join(SAID[: n % 6]) * (1 + n % 3), "patient_id": n % 100}
+        for n in range(400)
+    ]
+    return write_jsonl(tmp_path_factory.mktemp("notes") / "notes.jsonl", notes)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("terms") / "terms.csv"
+    path.write_text(TABLE)
+    return path
+
+
+@pytest.fixture
+def predict(environ):
+    def predict(*args, code: int = 0) -> tuple[str, str]:
+        given, out, errors = Command(("predict", *args), env=environ).finish()
+        assert given == code, errors
+        return out.decode(), errors.decode() if isinstance(errors, bytes) else errors
+
+    return predict
+
+
+def count(rows: list[dict]) -> dict[tuple, tuple]:
+    """What the table is to hold, from the answers: notes, patients."""
+    found = defaultdict(set)
+    for row in rows:
+        for answer in row["predictions"]:
+            key = answer.get("code", answer["term"])
+            label, whose = answer["label"], answer["experiencer"]["label"]
+            when = answer["temporality"]["label"]
+            said = {
+                "": True,
+                "_holding": answer["holds"],
+                "_denying": label == "ABSENT" and whose == "PATIENT",
+                "_possible": (label, whose) == ("POSSIBLE", "PATIENT")
+                and when != "HYPOTHETICAL",
+                "_family": label != "ABSENT" and whose == "FAMILY",
+                "_past": answer["holds"] and when == "HISTORICAL",
+            }
+            for kind in (kind for kind, is_said in said.items() if is_said):
+                found[key, kind].add(row["id"])
+    return {
+        key: (len(ids), len({number % 100 for number in ids}))
+        for key, ids in found.items()
+    }
+
+
+def test_the_summary_counts_what_the_answers_say(predict, source, table, tmp_path):
+    output = tmp_path / "out.jsonl"
+    printed, errors = predict(source, "-o", output, "--terms", table, "--summary")
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(rows) == 400 and max(len(row["predictions"]) for row in rows) > 3
+    expected, given = count(rows), {}
+    for row in csv.DictReader(io.StringIO(printed)):
+        key = row["code"] or row["term"]
+        for kind in ("", "_holding", "_denying", "_possible", "_family", "_past"):
+            pair = int(row[f"notes{kind}"]), int(row[f"patients{kind}"])
+            if any(pair):
+                given[key, kind] = pair
+    assert given == expected and {key for key, _ in given} == {"F1", "Chest pain", "G"}
+    assert "1 of 4 terms or codes are in no note" in errors
+    alone, _ = predict(source, "--terms", table, "--summary")
+    assert alone == printed
+
+
+def test_a_summary_counts_the_notes_of_a_killed_run_too(
+    environ, predict, source, table, tmp_path
+):
+    args = source, "-o", tmp_path / "a.jsonl", "--terms", table, "--summary"
+    started = Command(("predict", *args, "--workers", "1"), env=environ)
+    journal = tmp_path / "a.jsonl.journal"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 0):
+        time.sleep(0.005)
+    os.kill(started.pid, signal.SIGKILL)
+    started.finish()
+    printed, errors = predict(*args)
+    assert printed == predict(source, "--terms", table, "--summary")[0]
+    assert json.loads(errors.splitlines()[-1])["resumed"] > 0
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+def test_term_and_code_are_handed_through_to_every_format(predict, table, tmp_path, to):
+    source, output = tmp_path / "in.csv", tmp_path / f"out.{to}"
+    source.write_text('id,text\n1,"No fever, chest pain."\n')
+    predict(source, "-o", output, "--terms", table, "--flat")
+    if to == "parquet":
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(output).to_pylist()
+    elif to == "csv":
+        rows = list(csv.DictReader(io.StringIO(output.read_text())))
+    else:
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+    named = [(row["term"], row.get("code") or None) for row in rows]
+    assert named == [("fever", "F1"), ("Chest pain", None)]
+
+
+def test_a_code_given_for_an_entity_is_handed_through(predict, tmp_path):
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("id,text,start,end,code\n1,No fever.,3,8,R50.9\n")
+    predict(source, "-o", output, "--rows", "entity")
+    (row,) = csv.DictReader(io.StringIO(output.read_text()))
+    assert (row["term"], row["code"]) == ("", "R50.9")
+
+
+FILES = [
+    ("t.csv", "name,code\na,1\n", "line 1: no column term; read are: term, code"),
+    ("t.csv", "term,code\na\n", "line 2: must have 2 cells; given 1"),
+    ("t.csv", "term,code\na b,1\nx,2\nA-B,3\n", "line 4: Has another code than the same"
+     " term in line 2."),
+    ("t.csv", "term,code\n,1\n", "line 2: Must hold a letter or a digit."),
+    ("t.txt", f"a\n\n{'b' * 1001}\n", "line 3: At most 1000 characters in an entity;"
+     " given 1001."),
+    ("t.txt", "\n", "holds no term"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "message"), FILES)
+def test_what_is_wrong_with_a_list_is_said_with_its_line(
+    predict, source, tmp_path, name, text, message
+):
+    (tmp_path / name).write_text(text)
+    _, errors = predict(source, "--terms", tmp_path / name, code=2)
+    assert errors == f"negation_api: {tmp_path / name}: {message}\n"
+
+
+def test_a_list_may_be_a_term_a_line(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n1,No Fevers or chest pain.\n")
+    (tmp_path / "terms.txt").write_text("\ufefffever\n\nchest pain\n")
+    answers, _ = predict(tmp_path / "in.csv", "--terms", tmp_path / "terms.txt")
+    found = json.loads(answers)["predictions"]
+    assert [each["term"] for each in found] == ["fever", "chest pain"]
+
+
+def certain(label: str, whose: str | None = None, when: str | None = None):
+    if whose is None:
+        return Prediction({each: float(each == label) for each in LABELS})
+    axes = (EXPERIENCERS, whose), (TEMPORALITIES, when)
+    choices = [Choice({v: float(v == chosen) for v in all_}) for all_, chosen in axes]
+    return Prediction({each: float(each == label) for each in LABELS}, *choices)
+
+
+@pytest.mark.parametrize(
+    ("said", "kinds"),
+    [
+        (("PRESENT", "PATIENT", "CURRENT"), {"holding"}),
+        (("PRESENT", "PATIENT", "HISTORICAL"), {"holding", "past"}),
+        (("PRESENT", "PATIENT", "HYPOTHETICAL"), set()),
+        (("POSSIBLE", "PATIENT", "HISTORICAL"), {"possible"}),
+        (("POSSIBLE", "PATIENT", "HYPOTHETICAL"), set()),
+        (("ABSENT", "PATIENT", "HISTORICAL"), {"denying"}),
+        (("ABSENT", "FAMILY", "HISTORICAL"), set()),
+        (("PRESENT", "FAMILY", "HISTORICAL"), {"family"}),
+        (("PRESENT", "OTHER", "CURRENT"), set()),
+        (("POSSIBLE",), {"possible"}),
+    ],
+)
+def test_a_mention_counts_where_the_page_says(said, kinds):
+    assert kinds_of(certain(*said)) == kinds
+
+
+def test_the_table_leaves_out_what_nobody_knows():
+    summary = Summary()
+    summary.add(
+        [("fever", None, None, ["holding"], False, 2), ("a\nb", 7, None, [], False, 1)]
+    )
+    head, first, second, note = summary.table().splitlines()
+    assert head.split() == [
+        "term",
+        "code",
+        *"notes holding denying possible family past".split(),
+    ]
+    assert first.split() == ["fever", "2", "2", "0", "0"]
+    assert second.split() == ["a", "b", "7", "1", "0", "0", "0"]
+    assert summary.csv().splitlines()[1] == "fever,,2,2,0,0,,,,,,,,"
+    assert summary.csv().splitlines()[0] == ",".join(COLUMNS)
