@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +174,17 @@ def test_a_list_may_be_a_term_a_line(predict, tmp_path):
     answers, _ = predict(tmp_path / "in.csv", "--terms", tmp_path / "terms.txt")
     found = json.loads(answers)["predictions"]
     assert [each["term"] for each in found] == ["fever", "chest pain"]
+
+
+def test_the_readme_s_command_counts(environ, tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^python -m negation_api (.*--summary)$", readme, re.M)
+    monkeypatch.chdir(tmp_path)
+    Path("notes.csv").write_text("id,text,patient_id\n1,No fever.,a\n2,Fever.,a\n")
+    Path("terms.csv").write_text("term\nfever\ncough\n")
+    code, out, errors = Command(tuple(command.split()), env=environ).finish()
+    (row,) = csv.DictReader(io.StringIO(out.decode()))
+    assert (code, row["term"], row["notes"], row["patients"]) == (0, "fever", "2", "1")
 
 
 def certain(label: str, whose: str | None = None, when: str | None = None):
