@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from negation_api.inference.batching import (
-    BatchFailed,
-    Batcher,
-    ClientGone,
-    DeadlinePassed,
-    Pace,
-    QueueFull,
-)
+from negation_api.inference.admission import ClientGone, DeadlinePassed, QueueFull
+from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import NICENESS, Cores
+from negation_api.inference.pace import Pace
+from negation_api.inference.queue import BatchFailed
 from server import wait_until
 
 SHAPE = dict(threads=1, batch_tokens=64, queue_tokens=1_000, slice_tokens=200)
@@ -254,7 +250,7 @@ def test_waiting_for_a_core_is_part_of_the_pace(make, clients):
         wait_until(lambda: batcher.waiting[0] == 2, SOON, "rows wait")
         time.sleep(held)
     asked.result()
-    assert batcher._pace.rate < 8 / held
+    assert batcher._admission.pace.rate < 8 / held
 
 
 def test_a_pace_that_was_too_low_is_learned_from_lone_rows():
@@ -327,7 +323,7 @@ def test_a_patient_one_waits_for_room(make, model, clients):
     others = clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 26)])
     wait_for(batcher, 6)
     patient = clients.submit(ask, batcher, [(1,) * 30], patient=True)
-    wait_until(lambda: batcher._patient, SOON, "it waits")
+    wait_until(lambda: batcher._admission.patient, SOON, "it waits")
     assert batcher.waiting[0] == 6
     model.gate.set()
     assert patient.result() == [(1,) * 30]
@@ -344,7 +340,7 @@ def test_nobody_overtakes_a_patient_one(make, model, clients):
 
     with batcher.permit(deadline):
         patient = clients.submit(wait)
-        wait_until(lambda: batcher._patient, SOON, "it waits")
+        wait_until(lambda: batcher._admission.patient, SOON, "it waits")
         with pytest.raises(QueueFull):
             ask(batcher, [(1, 2)])
         assert not begun.is_set()
@@ -404,6 +400,20 @@ def test_a_failing_batch_fails_its_own_rows_only(make, caplog):
         ask(batcher, [(13,)])
     assert ask(batcher, [(1,)]) == [(1,)]
     assert "zebrafish" not in caplog.text
+
+
+def test_a_failure_is_told_whenever_it_comes(make, model, clients):
+    """Also as its request's thread looks for something else."""
+    batcher = make()
+    model.gate.clear()
+
+    def fail_now() -> bool:
+        model.gate.set()
+        wait_until(lambda: not batcher.computing, SOON, "the batch is delivered")
+        return False
+
+    with pytest.raises(BatchFailed):
+        ask(batcher, [(13,)], is_gone=fail_now)
 
 
 @given(st.sets(st.integers(0, 11)), st.integers(1, 12))
@@ -502,17 +512,17 @@ def test_a_process_without_a_thread_that_computes_ends(make, model, no_threads, 
 
 
 @threads_die
-def test_the_supervisor_outlives_a_rest_that_fails(model, caplog):
-    rests = []
+def test_the_supervisor_outlives_a_trim_that_fails(model, caplog):
+    trims = []
 
-    def rest():
-        rests.append(None)
+    def trim():
+        trims.append(None)
         raise ValueError("zebrafish")
 
-    batcher = Batcher(model, **SHAPE, rest=rest)
+    batcher = Batcher(model, **SHAPE, trim_memory=trim)
     batcher.start()
     ask(batcher, [(1,)])
-    wait_until(lambda: rests, SOON, "a rest")
+    wait_until(lambda: trims, SOON, "a trim")
     die(model)
     with pytest.raises(BatchFailed):
         ask(batcher, [(1,)])
@@ -548,7 +558,7 @@ def test_those_that_are_refused_do_not_come_back_together(make, model, clients):
     hold(model, batcher, clients)
     clients.submit(ask, batcher, [(n,) * 40 for n in range(20, 26)])
     wait_for(batcher, 6)
-    batcher._pace.rate = 10  # tokens a second
+    batcher._admission.pace.rate = 10  # tokens a second
     found = set()
     for _ in range(50):
         with pytest.raises(QueueFull) as refused:
@@ -589,15 +599,15 @@ def test_lone_sentences_keep_their_order_long_or_short(make, model, clients):
     assert model.batches[1] == [(1,) * 60]
 
 
-def test_it_rests_once_after_work(model):
-    rests = threading.Semaphore(0)
-    batcher = Batcher(model, **SHAPE, rest=rests.release)
+def test_memory_is_trimmed_once_after_work(model):
+    trims = threading.Semaphore(0)
+    batcher = Batcher(model, **SHAPE, trim_memory=trims.release)
     batcher.start()
     batcher.classify([(1,)], time.monotonic() + SOON)
-    assert rests.acquire(timeout=SOON)
-    assert not rests.acquire(timeout=2.5)
+    assert trims.acquire(timeout=SOON)
+    assert not trims.acquire(timeout=2.5)
     batcher.classify([(1,)], time.monotonic() + SOON)
-    assert rests.acquire(timeout=SOON)
+    assert trims.acquire(timeout=SOON)
     batcher.stop()
 
 

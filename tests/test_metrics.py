@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from negation_api.http import metrics
 from negation_api.http.service import service_of
-from negation_api.inference.batching import DeadlinePassed, QueueFull
+from negation_api.inference.admission import DeadlinePassed, QueueFull
 from server import Server, free_port, wait_until
 
 CANARY = "zebrafish"

@@ -12,7 +12,7 @@ from negation_api.contract import errors
 from negation_api.http import openapi
 from negation_api.http.access import NoKey
 from negation_api.http.service import service_of
-from negation_api.inference.batching import DeadlinePassed, QueueFull
+from negation_api.inference.admission import DeadlinePassed, QueueFull
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 

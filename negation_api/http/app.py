@@ -83,6 +83,6 @@ def make_service(settings: Settings, classifier) -> Service:
         batch_timeout=settings.batch_timeout,
         max_requests=settings.max_active_requests,
         observe=metrics.observe_batch,
-        rest=give_memory_back,
+        trim_memory=give_memory_back,
     )
     return Service(settings, classifier, batcher, cores, Seats(layout.workers))

@@ -12,7 +12,7 @@ from negation_api.contract.labels import AXES, Prediction
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import Query, load_query
 from negation_api.http.service import service
-from negation_api.inference.batching import DeadlinePassed
+from negation_api.inference.admission import DeadlinePassed
 from negation_api.scoring import Row, asked, dump, encode
 
 bp = Blueprint("predict", __name__)

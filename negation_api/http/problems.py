@@ -9,10 +9,10 @@ body.NotJSONType                     415     about:blank; names the header to ad
 body.UnknownCoding                   415     about:blank, with Accept-Encoding
 markers.EntityTooLong                422     /problems/validation-error
 markers.SentenceTooLong              422     /problems/validation-error
-batching.QueueFull                   429     /problems/queue-full, with Retry-After
-batching.DeadlinePassed              504     /problems/deadline-passed
+admission.QueueFull                  429     /problems/queue-full, with Retry-After
+admission.DeadlinePassed             504     /problems/deadline-passed
 gunicorn ParseException              400     about:blank: chunks that are none
-batching.ClientGone                  499     about:blank, read by nobody
+admission.ClientGone                 499     about:blank, read by nobody
 any other HTTPException              its     about:blank
 anything else                        500     about:blank; its type is logged
 
@@ -40,7 +40,7 @@ from negation_api.contract.json import BadJSON
 from negation_api.http import parse_errors
 from negation_api.http.access import NoKey
 from negation_api.http.service import service
-from negation_api.inference.batching import ClientGone, DeadlinePassed, QueueFull
+from negation_api.inference.admission import ClientGone, DeadlinePassed, QueueFull
 
 bp = Blueprint("problems", __name__)
 log = logging.getLogger(__name__)

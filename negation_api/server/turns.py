@@ -11,7 +11,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
-from negation_api.inference.batching import Pace
+from negation_api.inference.pace import Pace
 
 TURNS = 2  # one reads or writes while the other computes
 REQUEST_COST = 4096  # of a request without a body, in bytes of one

@@ -40,7 +40,7 @@ from gunicorn.workers import gthread
 
 from negation_api.contract.cnlpt import QUESTIONS
 from negation_api.http.service import service_of
-from negation_api.inference.batching import MAX_WAIT
+from negation_api.inference.admission import MAX_WAIT
 from negation_api.server.connection import Connection, Waiting
 from negation_api.server.parsing import BodyWanted
 from negation_api.server.refusals import answer_error, refuse
