@@ -52,10 +52,11 @@ class Layout:
 def pinned_cpus(settings: Settings, cgroup: Path = _CGROUP) -> list[int]:
     """Give the CPUs that threads are kept to.
 
-    None unless each has a thread, or with a quota below what there is, which is
-    of no CPU in particular.
+    None unless each has a thread, or with another number to compute on than there are:
+    a quota is of no CPU in particular.
     """
     cpus = sorted(os.sched_getaffinity(0))
     threads = Layout.of(settings).threads
-    all_used = threads == len(cpus) == cpu_quota(cgroup)
+    num_used = available_cpus(settings, cgroup)
+    all_used = threads == num_used == len(cpus) == cpu_quota(cgroup)
     return cpus if settings.pin_cpus and all_used else []

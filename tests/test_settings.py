@@ -231,6 +231,13 @@ def test_workers_compute_in_turn_where_more_cpus_are_seen_than_given():
     assert pinned_cpus(settings) == ([] if HOST > 1 else [0])
 
 
+def test_more_cpus_can_be_given_than_are_seen():
+    settings = Settings(cpus=HOST + 2, inference_threads=HOST)
+
+    assert pinned_cpus(settings) == []
+    assert len(make_service(settings, KeywordClassifier()).cores.of(0)) == HOST + 2
+
+
 def test_workers_and_threads_can_be_given():
     settings = Settings.from_env({"WEB_CONCURRENCY": "3", "INFERENCE_THREADS": "5"})
 
