@@ -333,10 +333,11 @@ def _pieces(document: Document, size: int) -> Iterator[tuple[int, Document]]:
 
 def _take_patient(body) -> str | int | None:
     """Take ``patient_id`` out of a row: it is no matter of the request's."""
-    if not isinstance(body, dict) or "patient_id" not in body:
+    given = body.pop("patient_id", None) if isinstance(body, dict) else None
+    if given is None or given == "":  # as an export has who is not known
         return None
     try:
-        return Id().deserialize(body.pop("patient_id"))
+        return Id().deserialize(given)
     except ValidationError as error:
         raise Invalid.of({"patient_id": error.messages}) from None
 

@@ -113,24 +113,24 @@ class NegationAPI(Pipe):
             for doc in stream:
                 found = self._spans(doc)
                 waiting.append((doc, found))
-                if found:  # or there is nothing to ask of it
-                    places = [(span.start_char, span.end_char) for _, span in found]
-                    yield doc.text, places
+                places = [(span.start_char, span.end_char) for _, span in found]
+                # Asked of nothing too: what waits for answers is bounded by them.
+                yield (doc.text if found else ""), places
 
         answered = self.predictor.predict_many(
             documents(), axes=self.axes, return_exceptions=True
         )
         for answers in answered:
-            while not waiting[0][1]:
-                yield waiting.popleft()[0]
             doc, found = waiting.popleft()
+            if not found:
+                yield doc
+                continue
             if isinstance(answers, Exception):
                 handle(doc, _with_place(answers, [place for place, _ in found]))
                 continue
             for (_, span), answer in zip(found, answers, strict=True):
                 _set(span, answer)
             yield doc
-        yield from (doc for doc, _ in waiting)
 
     def _spans(self, doc: Doc) -> list[tuple[str, Span]]:
         """Give each span that is to be answered, with what it is called in *doc*."""

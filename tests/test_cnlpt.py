@@ -161,9 +161,9 @@ INVALID = [
     (new(CANARY, [[4, 4]]), "#/entity_spans/0/1", "Must be above start, 4; given 4."),
     (old("a  b", [[1, 3]]), "#/entities/0/0", "Must hold more than blanks."),
     (
-        old(CANARY, [[0, 3]] * 1001),
+        old(CANARY, [[0, 3]] * 10_001),
         "#/entities",
-        "At most 1000 entities in a request; given 1001.",
+        "At most 10000 entities in a request; given 10001.",
     ),
     (
         new("x" * 1001, [[0, 1001]]),
@@ -201,6 +201,15 @@ def test_all_bad_spans_are_told(client):
     errors = post(client, NEGATION.path, old(CANARY, [[3, 1], [0, 2], [0, 10]]), 422)
     pointers = [error["pointer"] for error in errors["errors"]]
     assert pointers == ["#/entities/0/1", "#/entities/2/1"]
+
+
+def test_a_dense_note_is_answered_whole(client):
+    """As cTAKES has it: a run-on list, each mention under several concepts."""
+    spans = [[7 + 7 * n, 12 + 7 * n] for n in range(280)] * 3
+    reply = client.post(
+        "/negation/process", json=old("denies " + "cough, " * 280, spans)
+    )
+    assert reply.json == {"statuses": [1] * 840}
 
 
 def test_the_rest_of_http_is_as_elsewhere(client):

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from conftest import KeywordClassifier
 from forked import Command
 from negation_api.batch.summary import COLUMNS, Summary, kinds_of
+from negation_api.batch.term_list import read_terms
 from negation_api.contract.labels import EXPERIENCERS, LABELS, TEMPORALITIES
 from negation_api.contract.labels import Choice, Prediction
 from negation_api.model.classifier import load_classifier
+from negation_api.scoring import Scorer
 from negation_api.settings import Settings
 from notes import write_jsonl
 
@@ -99,10 +102,9 @@ def test_the_summary_counts_what_the_answers_say(predict, source, table, tmp_pat
         key = row["code"] or row["term"]
         for kind in ("", "_holding", "_denying", "_possible", "_family", "_past"):
             pair = int(row[f"notes{kind}"]), int(row[f"patients{kind}"])
-            if any(pair):
-                given[key, kind] = pair
-    assert given == expected and {key for key, _ in given} == {"F1", "Chest pain", "G"}
-    assert "1 of 4 terms or codes are in no note" in errors
+            given[key, kind] = pair
+    assert {key for key, _ in given} == {"F1", "Chest pain", "G", "M"}
+    assert {key: pair for key, pair in given.items() if any(pair)} == expected
     alone, _ = predict(source, "--terms", table, "--summary")
     assert alone == printed
 
@@ -179,12 +181,17 @@ def test_a_list_may_be_a_term_a_line(predict, tmp_path):
 def test_the_readme_s_command_counts(environ, tmp_path, monkeypatch):
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^python -m negation_api (.*--summary)$", readme, re.M)
+    files = re.findall(r"^```csv\n(.*?)^```", readme, re.M | re.S)
     monkeypatch.chdir(tmp_path)
-    Path("notes.csv").write_text("id,text,patient_id\n1,No fever.,a\n2,Fever.,a\n")
-    Path("terms.csv").write_text("term\nfever\ncough\n")
+    for name, text in zip(("notes.csv", "terms.csv"), files, strict=True):
+        Path(name).write_text(text)
     code, out, errors = Command(tuple(command.split()), env=environ).finish()
-    (row,) = csv.DictReader(io.StringIO(out.decode()))
-    assert (code, row["term"], row["notes"], row["patients"]) == (0, "fever", "2", "1")
+    rows = csv.DictReader(io.StringIO(out.decode()))
+    assert code == 0, errors
+    assert {(row["term"], row["notes"], row["patients"]) for row in rows} == {
+        ("fever", "2", "1"),
+        ("chest pain", "1", "1"),
+    }
 
 
 def certain(label: str, whose: str | None = None, when: str | None = None):
@@ -212,6 +219,38 @@ def certain(label: str, whose: str | None = None, when: str | None = None):
 )
 def test_a_mention_counts_where_the_page_says(said, kinds):
     assert kinds_of(certain(*said)) == kinds
+
+
+def test_a_code_is_no_term_and_a_number_is_its_digits():
+    summary = Summary([("fever", None), ("pyrexia", "fever"), ("gout", "7")])
+    summary.add([("fever", None, None, [], False, 1), ("gout", 7, None, [], False, 2)])
+    assert [row[:3] for row in summary.rows()] == [
+        ["gout", "7", 2],
+        ["fever", None, 1],
+        ["pyrexia", "fever", 0],
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_cell_of_a_list_of_terms_may_hold_a_line_break(tmp_path, end):
+    path = tmp_path / "terms.csv"
+    path.write_text(
+        f'term,code{end}"chest{end}pain",1{end}fever\x0b,2{end}', newline=""
+    )
+    finder = read_terms(str(path), 1000)
+    assert [(m.term.code) for m in finder.find("Chest pain, fever.")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("unknown", [None, ""])
+def test_a_note_of_nobody_known_is_answered(unknown):
+    row = {"text": "No fever.", "patient_id": unknown, "terms": ["fever"]}
+    (answered,) = Scorer(KeywordClassifier(), Settings()).score([row])
+    assert answered.query.patient is None
+
+
+def test_a_summary_counts_no_entities(predict, source):
+    _, errors = predict(source, "--rows", "entity", "--summary", code=2)
+    assert "--summary counts notes" in errors
 
 
 def test_the_table_leaves_out_what_nobody_knows():

@@ -107,14 +107,24 @@ def naive(text: str, written: list[str]) -> list[tuple[int, int]]:
         and not is_inside(text, end)
     ]
     chosen = []
-
-    def num_words(piece):
-        return len(plain(text[slice(*piece)]).split())
-
-    for start, end in sorted(pieces, key=lambda p: (-num_words(p), p[0])):
+    for start, end in sorted(pieces, key=lambda p: (p[0] - p[1], p[0])):
         if all(end <= other[0] or other[1] <= start for other in chosen):
             chosen.append((start, end))
     return sorted(chosen)
+
+
+def test_the_longest_counts_by_its_characters():
+    finder = Finder(terms("upper lobe", "lobe pneumonia", "Crohn's"))
+    assert [m.term.name for m in finder.find("upper lobe pneumonia; crohn’s")] == [
+        "lobe pneumonia",
+        "Crohn's",
+    ]
+
+
+def test_no_word_of_every_note_is_taken_for_a_plural():
+    finder = Finder(terms("HA", "HI", "DOE", "DVT", "stomach"))
+    found = finder.find("He has and does this; his wife: DVTs, upset stomachs, HA.")
+    assert [m.term.name for m in found] == ["DVT", "stomach", "HA"]
 
 
 def test_what_blanks_make_longer_than_an_entity_may_be_is_not_found(client):

@@ -54,6 +54,7 @@ from negation_api.batch.tables import (
     rows_of_answer,
 )
 from negation_api.batch.term_list import read_terms
+from negation_api.contract.listed import COMMON
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
 from negation_api.scoring import Answered, Scorer
@@ -141,6 +142,8 @@ class Job:
             raise InputError("Parquet cannot be read from standard input")
         if job.terms and job.one_entity:
             raise InputError("--terms seeks in notes; --rows entity gives places")
+        if job.summary and job.one_entity:
+            raise InputError("--summary counts notes; --rows entity gives entities")
         if job.workers < 1:
             raise InputError("--workers must be at least 1")
         job._check_paths()
@@ -233,8 +236,10 @@ def _fail(code: int, message: str) -> int:
 
 def run(job: Job, settings: Settings, classifier) -> int:
     """Do *job* with *classifier*, which the worker processes inherit."""
-    started, counts, summary = time.monotonic(), Counts(), Summary()
+    started, counts = time.monotonic(), Counts()
     finder = read_terms(job.terms, settings.max_entity_chars) if job.terms else None
+    listed = finder.sought if finder and job.terms != COMMON else ()
+    summary = Summary((term.name, term.code) for term in listed)
     seed = _seed(job, settings, classifier, finder)
     with ExitStack() as stack:
         source = stack.enter_context(_open_input(job.input))
@@ -260,20 +265,16 @@ def run(job: Job, settings: Settings, classifier) -> int:
     seconds = round(time.monotonic() - started, 1)
     done = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
     if job.summary:
-        _print(summary, finder)
+        _print(summary)
     print(json.dumps(done), file=sys.stderr)
     return DONE_WITH_REJECTS if counts.rejected else DONE
 
 
-def _print(summary: Summary, finder: Finder | None) -> None:
+def _print(summary: Summary) -> None:
     """Print the summary: a table on a terminal, CSV elsewhere."""
     out = summary.table() if sys.stdout.isatty() else summary.csv()
     sys.stdout.buffer.write(out.encode("utf-8", "replace"))
     sys.stdout.buffer.flush()
-    if finder:
-        listed = {(t.name if t.code is None else t.code) for t in finder.terms}
-        missing = f"{len(listed - summary.found)} of {len(listed)} terms or codes"
-        print(f"negation_api: {missing} are in no note", file=sys.stderr)
 
 
 def _numbered(job: Job, part: Part, before: int) -> Part:

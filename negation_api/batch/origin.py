@@ -28,10 +28,10 @@ def code_digest() -> str:
 
 
 def _sources(path) -> Iterator[bytes]:
-    """Give the name and the text of each module, be it in a directory or a zip."""
+    """Give name and text of each module and list, be they in a directory or a zip."""
     if path.is_dir():
         for inner in sorted(path.iterdir(), key=lambda inner: inner.name):
             yield from _sources(inner)
-    elif path.name.endswith(".py"):
+    elif path.name.endswith((".py", ".txt")):
         yield path.name.encode()
         yield path.read_bytes()

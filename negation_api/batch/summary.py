@@ -61,7 +61,7 @@ def _note(answer: Answered) -> dict:
     for entity, prediction in pairs:
         if entity.term is None and entity.code is None:
             continue
-        key = entity.code if entity.code is not None else entity.term
+        key = _key(entity.term, entity.code)
         _, kinds, axes = found.get(key, (None, set(), False))
         first = found[key][0] if key in found else (entity.term, entity.code)
         axes = axes or prediction.holds is not None
@@ -69,29 +69,34 @@ def _note(answer: Answered) -> dict:
     return {named: (kinds, axes) for named, kinds, axes in found.values()}
 
 
-class Summary:
-    """Adds up what :func:`tally` gave of blocks, in order."""
+def _key(term: str | None, code: str | int | None):
+    """Give what counts as one: a code, or a term that has none."""
+    return (term,) if code is None else str(code)
 
-    def __init__(self):
+
+class Summary:
+    """Adds up what :func:`tally` gave of blocks, in order.
+
+    :param listed: the terms and codes that have a row, found or not.
+    """
+
+    def __init__(self, listed: Iterable[tuple[str, str | int | None]] = ()):
         self._names = {}  # code or term -> both
+        for term, code in listed:
+            self._names.setdefault(_key(term, code), (term, code))
         self._notes = Counter()
         self._patients: dict[tuple, set] = {}
         self._axes = False
 
     def add(self, entries: Iterable[Entry]) -> None:
         for term, code, patient, kinds, axes, number in entries:
-            key = str(code) if code is not None else (term,)
+            key = _key(term, code)
             self._names.setdefault(key, (term, code))
             self._axes |= axes
             for kind in ("", *kinds):
                 self._notes[key, kind] += number
                 if patient is not None:
                     self._patients.setdefault((key, kind), set()).add(str(patient))
-
-    @property
-    def found(self) -> set:
-        """The codes of what is in a note, or its term where it has none."""
-        return {term if code is None else code for term, code in self._names.values()}
 
     def rows(self) -> Iterator[list]:
         """Give a row of ``COLUMNS`` for each term or code, most held first."""

@@ -1,6 +1,7 @@
 """A list of terms from a file: one a line, or a table with columns term and code."""
 
 import csv
+import io
 from pathlib import Path
 
 from negation_api.batch.tables import UTF16, InputError
@@ -50,14 +51,14 @@ def _read(path: Path) -> list[tuple[int, Term]]:
     if raw.startswith(UTF16):
         raise InputError(f"{path}: UTF-16; must be UTF-8")
     try:
-        lines = raw.decode("utf-8-sig").splitlines()
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    delimiter = TABLES.get(path.suffix.lower())
+    delimiter, lines = TABLES.get(path.suffix.lower()), list(io.StringIO(text, None))
     if delimiter is None and lines and _names(lines[0].split(","))[0] == COLUMNS[0]:
         delimiter = ","
     if delimiter:
-        return _read_table(path, lines, delimiter)
+        return _read_table(path, io.StringIO(text, newline=""), delimiter)
     written = ((line, text.strip()) for line, text in enumerate(lines, 1))
     return [(line, Term(text, text)) for line, text in written if text]
 
@@ -66,8 +67,8 @@ def _names(cells: list[str]) -> list[str]:
     return [cell.strip().lower() for cell in cells]
 
 
-def _read_table(path: Path, lines: list[str], delimiter: str) -> list[tuple[int, Term]]:
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+def _read_table(path: Path, file: io.StringIO, delimiter: str) -> list:
+    rows = csv.reader(file, delimiter=delimiter, strict=True)
     found = []
     try:
         header = _names(next(rows, []))

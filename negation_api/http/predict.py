@@ -29,8 +29,9 @@ def predict():
 def _answer(deadline: float) -> dict:
     classifier, settings = service().classifier, service().settings
     query = load_query(parse(deadline), settings)
-    rows, predictions, classify = answers_to(query, deadline)
-    left = settings.max_request_tokens - g.tokens
+    max_tokens = settings.max_request_tokens
+    rows, predictions, classify = answers_to(query, deadline, max_tokens)
+    left = max_tokens - g.tokens
     reply = dump(query, rows, predictions, classifier, classify, left)
     g.stopwatch.lap("dump")
     time_ms = round(1000 * g.stopwatch.total(), 3)
@@ -46,7 +47,7 @@ def parse(deadline: float):
 
 
 def answers_to(
-    query: Query, deadline: float, patient: bool = False
+    query: Query, deadline: float, max_tokens: int, patient: bool = False
 ) -> tuple[list[list[Row]], list[Prediction], Callable]:
     """Give the rows of each document, their predictions, and what classifies more.
 
@@ -55,7 +56,7 @@ def answers_to(
     parts = service()
     lap = partial(_lap, deadline)
     lap("validate")
-    rows = encode(query, parts.classifier, parts.settings.max_request_tokens, lap)
+    rows = encode(query, parts.classifier, max_tokens, lap)
     gone = _hung_up(request.environ.get("gunicorn.socket"))
     classify = partial(
         parts.batcher.classify, deadline=deadline, is_gone=gone, patient=patient

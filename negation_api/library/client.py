@@ -132,10 +132,10 @@ class Client(Predictor):
 def _pause(retry_after: str, attempt: int) -> float:
     """Give the seconds to wait, by ``Retry-After`` (RFC 9110) or by a guess."""
     if retry_after.isdecimal():
-        return float(retry_after)
+        return max(FIRST_PAUSE_SECONDS, float(retry_after))
     try:
         until = parsedate_to_datetime(retry_after) - datetime.now(UTC)
-        return max(0.0, until.total_seconds())
+        return max(FIRST_PAUSE_SECONDS, until.total_seconds())
     except (ValueError, TypeError):
         return min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
 

@@ -22,7 +22,7 @@ from negation_api.settings import Settings
 
 # What a service must bound, and a caller of a function need not.
 NO_LIMIT = dict.fromkeys(
-    ("max_entities", "max_documents", "max_request_tokens"), sys.maxsize
+    ("max_entities", "max_documents", "max_request_tokens", "max_terms"), sys.maxsize
 )
 
 

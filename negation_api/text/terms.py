@@ -38,6 +38,8 @@ _WORD = re.compile(
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _APOSTROPHES = dict.fromkeys("\u2019\u02bc\uff07", "'")
 _SURROGATES = range(0xD800, 0xE000)
+# Plurals of "HA" (headache), "DOE", "HI" and others that are words of every note.
+_FUNCTION_WORDS = frozenset("as does has his is its this us was".split())
 _OTHER = "\0"  # a word that is in no term
 MAX_WORDS = 0x110000 - len(_SURROGATES) - 1  # different ones, in all terms
 MAX_CANDIDATES = 2_000_000  # mentions in a text, overlapping ones too: some seconds
@@ -91,18 +93,22 @@ def words_of(text: str) -> list[str]:
 def plurals(word: str) -> list[str]:
     """Give the regular plurals of an English word, "-sis" among them.
 
-    >>> plurals("rash"), plurals("allergy"), plurals("stenosis"), plurals("seizure")
-    (['rashes'], ['allergies'], ['stenoses'], ['seizures'])
+    None is given that is a word of every note: "has" is no plural of "HA".
+
+    >>> plurals("rash"), plurals("allergy"), plurals("stenosis"), plurals("ha")
+    (['rashes'], ['allergies'], ['stenoses'], [])
     """
     if not word[-1:].isalnum():
         return []
     if word.endswith("sis"):
         return [f"{word[:-2]}es"]
-    if word.endswith(("s", "x", "z", "ch", "sh")):
+    if word.endswith(("s", "x", "z", "sh")):
         return [f"{word}es"]
     if word.endswith("y") and word[-2:-1] not in ("", *"aeiou"):
         return [f"{word[:-1]}ies"]
-    return [f"{word}s", f"{word}es"] if word.endswith("o") else [f"{word}s"]
+    if word.endswith(("o", "ch")):  # "echoes", "stomachs"
+        return [f"{word}s", f"{word}es"]
+    return [f"{word}s"] if f"{word}s" not in _FUNCTION_WORDS else []
 
 
 def faults(terms: Iterable[Term], max_chars: int) -> Iterator[tuple[int, str]]:
@@ -132,6 +138,8 @@ class Finder:
 
     Made in time linear in the terms; then only read, so threads and forks share it.
     Of the same term twice the one with a code counts, of these the first.
+
+    :ivar sought: the terms that mentions may be of.
     """
 
     def __init__(self, terms: Sequence[Term]):
@@ -142,6 +150,7 @@ class Finder:
         forms = {}
         for words, term in listed:  # a term as written before another's plural
             forms.setdefault(self._spell(words), term)
+        self.sought = tuple(forms.values())
         for words, term in listed:
             for plural in plurals(words[-1]):
                 forms.setdefault(self._spell([*words[:-1], plural]), term)
@@ -192,7 +201,7 @@ class Finder:
         ]
         return [
             Mention(Span(places[first][0], places[last - 1][1]), self._forms[form])
-            for form, first, last in _longest(candidates, len(places))
+            for form, first, last in _longest(candidates, places)
         ]
 
 
@@ -203,12 +212,16 @@ def _depth(forms: Iterable[str]) -> int:
     return max(depths, default=0)
 
 
-def _longest(candidates: list[tuple], num_words: int) -> list[tuple]:
+def _longest(candidates: list[tuple], places: list[tuple]) -> list[tuple]:
     """Choose of those that overlap the longest, then the first; give them in order."""
-    taken, chosen = bytearray(num_words), []
-    for form, first, last in sorted(candidates, key=lambda c: (c[1] - c[2], c[1])):
-        # What is taken is no shorter, so it holds an end of what it overlaps.
-        if not taken[first] and not taken[last - 1]:
+
+    def rank(candidate: tuple) -> tuple[int, int]:
+        _, first, last = candidate
+        return places[first][0] - places[last - 1][1], first
+
+    taken, chosen = bytearray(len(places)), []
+    for form, first, last in sorted(candidates, key=rank):
+        if taken.find(1, first, last) < 0:
             taken[first:last] = b"\1" * (last - first)
             chosen.append((form, first, last))
     return sorted(chosen, key=lambda c: c[1])
