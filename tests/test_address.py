@@ -7,6 +7,7 @@ import pytest
 
 from conftest import KeywordClassifier, running
 from negation_api.server.listening import addresses
+from negation_api.server.worker import _lane
 from negation_api.settings import SettingError, Settings
 from server import Server
 
@@ -35,6 +36,29 @@ def test_predictions_are_below_the_prefix(prefixed):
         reply = prefixed.post(path, json=SENTENCE)
         assert reply.status_code == 404
         assert reply.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/negation//process", "/predict//", "/docs//x"])
+def test_no_answer_leads_elsewhere(client, path):
+    """A redirect would name http:// and the Host that came; a note follows it."""
+    for reply in (client.post(path, json=SENTENCE), client.get(path)):
+        assert reply.status_code in (404, 405) and "Location" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    "target, lane",
+    {
+        "POST /negation/process": "patient",
+        "POST //negation/process/": "patient",
+        "POST /nlp/termexists/process?a": "patient",
+        "POST /nlp//termexists/process": "patient",
+        "POST /predict": None,
+        "GET //health": "health",
+        "GET /docs": "read",
+    }.items(),
+)
+def test_a_request_is_in_the_lane_of_its_route(target, lane):
+    assert _lane(f"{target} HTTP/1.1\r\n".encode(), b"/nlp") == lane
 
 
 def test_a_prefix_alone_is_the_page(prefixed):

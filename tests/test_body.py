@@ -84,6 +84,13 @@ def test_a_bomb_costs_no_more_than_a_body(client):
     assert peak < len(bomb) * 3 + 3 * MAX
 
 
+def test_a_gzip_body_has_no_more_than_a_hundred_members(client):
+    """Those of which nothing comes cost time and meet no other limit."""
+    empty, last = gzip.compress(b""), gzip.compress(BODY)
+    assert gzipped(client, empty * 99 + last).status_code == 200
+    assert gzipped(client, empty * 100 + last).status_code == 400
+
+
 @pytest.mark.parametrize(
     "kind", [None, "application/x-www-form-urlencoded", "text/plain"]
 )

@@ -131,7 +131,7 @@ def test_workers_answer_whatever_number_of_threads_openmp_is_told(bert_base):
     [
         ({"PORT": "many"}, "PORT='many' is not a whole number"),
         ({"MODEL": "/nowhere"}, "/nowhere: no such model directory"),
-        ({"MODEL": "a/b"}, "fetch it: make model"),
+        ({"MODEL": "a/b"}, "fetch it: make model, or negation-api model fetch"),
     ],
 )
 def test_what_cannot_be_served_stops_the_start_in_one_line(env, line):

@@ -44,6 +44,8 @@ def create_app(settings: Settings, classifier) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.request_class = Request
+    # Or "//" is answered with a redirect to an http:// address that the client named.
+    app.url_map.merge_slashes = False
     app.json = StrictJSON(app)
     app.json.max_parts = PARTS * (settings.max_entities + settings.max_documents)
     service = app.extensions["negation_api"] = make_service(settings, classifier)

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 
 MIN_BYTES = 1024  # below, one packet carries it as well
 LEVEL = 1
+MAX_ACCEPTED_CHARS = 1024  # of Accept-Encoding; reading 64 kB of it takes long
 
 
 def _compress(response: Response) -> Response:
@@ -18,7 +19,9 @@ def _compress(response: Response) -> Response:
     if not not_modified and (response.content_length or 0) < MIN_BYTES:
         return response
     response.vary.add("Accept-Encoding")
-    wanted = request.accept_encodings.best_match(["gzip", "identity"])
+    wanted = None
+    if len(request.headers.get("Accept-Encoding", "")) <= MAX_ACCEPTED_CHARS:
+        wanted = request.accept_encodings.best_match(["gzip", "identity"])
     if wanted != "gzip" or not_modified or response.status_code == 206:
         return response
     response.direct_passthrough = False  # of a file

@@ -395,6 +395,7 @@ def _lane(request: bytes, prefix: bytes) -> str | None:
     """Name the lane of a request that has one; others wait for their turn."""
     method, target, *_ = request[:LANE_BYTES].lstrip(b"\r\n").split(b" ", 2) + [b""]
     path = target.partition(b"?")[0].removeprefix(prefix).rstrip(b"/")
+    path = b"/" + path.lstrip(b"/")  # as the router has it
     if method == b"POST" and path in PATIENT:
         return "patient"
     if method not in (b"GET", b"HEAD", b"OPTIONS"):
