@@ -56,7 +56,7 @@ NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_ROOM_SECONDS = 0.01  # until the listener, which stays readable, is tried again
 NO_LISTENER = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
 # lane -> threads; requests that may be in it
-LANES = {"health": (1, 64), "read": (2, 64), "patient": (16, inf)}
+LANES = {"health": (1, inf), "read": (2, 64), "patient": (16, inf)}
 
 LANE_BYTES = 256  # of a request's first line, which may be long
 PATIENT = {question.path.encode() for question in QUESTIONS}
