@@ -59,7 +59,7 @@ from negation_api.contract.listed import load_list  # noqa: E402
 from negation_api.contract.reply import dump_model  # noqa: E402
 from negation_api.scoring import Answered, Scorer  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
-from negation_api.text.terms import finder_of  # noqa: E402
+from negation_api.text.terms import Finder, finder_of  # noqa: E402
 
 COLUMNS = ("id", "text", "entities")
 TERMS_COLUMNS = ("id", "text")  # where entities are found
@@ -108,16 +108,23 @@ def predict(
     :return: a row for each, with the columns of ``SCHEMA``, in no promised order.
     :raises Invalid: for terms that cannot be sought.
     """
-    # Their automaton cannot be pickled; each Python worker makes its own, once.
-    listed = None if terms is None else load_list(terms, settings).terms
+    make_finder = _finder_maker(terms, settings)
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        finder = None if listed is None else finder_of(listed)
-        scorer = Scorer(load(settings), settings, finder, **options)
+        scorer = Scorer(load(settings), settings, make_finder(), **options)
         model = dump_model(scorer.classifier)
         return _answer(batches, scorer, SPARK, lambda *pair: [_row(*pair, model)])
 
     return frame.select(*_columns(terms)).mapInArrow(answer, SCHEMA)
+
+
+def _finder_maker(terms, settings: Settings) -> Callable[[], Finder | None]:
+    """Make what gives the finder of *terms* in a Python worker, where it is kept.
+
+    Its automaton cannot be pickled.
+    """
+    listed = None if terms is None else load_list(terms, settings).terms
+    return lambda: None if listed is None else finder_of(listed)
 
 
 def _columns(terms) -> tuple[str, ...]:
@@ -138,11 +145,10 @@ def predict_note_nlp(
         ``errors`` alone.
     """
     time = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
-    listed = None if terms is None else load_list(terms, settings).terms
+    make_finder = _finder_maker(terms, settings)
 
     def answer(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
-        finder = None if listed is None else finder_of(listed)
-        scorer = Scorer(load(settings), settings, finder, note_nlp.check)
+        scorer = Scorer(load(settings), settings, make_finder(), note_nlp.check)
         system = note_nlp.system_of(dump_model(scorer.classifier))
 
         def rows(row, result) -> Iterable[dict]:

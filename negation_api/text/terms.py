@@ -41,7 +41,6 @@ _SURROGATES = range(0xD800, 0xE000)
 # Plurals of "HA" (headache), "DOE", "HI" and others that are words of every note.
 _FUNCTION_WORDS = frozenset("as does has his is its this us was".split())
 _OTHER = "\0"  # a word that is in no term
-MAX_WORDS = 0x110000 - len(_SURROGATES) - 1  # different ones, in all terms
 MAX_CANDIDATES = 2_000_000  # mentions in a text, overlapping ones too: some seconds
 
 
