@@ -1,46 +1,127 @@
-"""Sentences with the lengths of real ones, made of words of one token each."""
+"""Sentences and notes with what is said of findings in real notes.
 
+The text is this project's own: the sentences that training holds out, as a model is
+surer of what it was trained on and leaves it earlier, and ``tests/behaviour``.
+"""
+
+import json
 import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
 
-# Tokens of a sentence of notes, markers and control tokens included: of the 818 of the
-# NegEx test kit, how many have up to so many.
-LENGTHS = {12: 24, 16: 113, 20: 162, 24: 122, 28: 98, 32: 53, 40: 101, 50: 57}
-LENGTHS |= {65: 33, 100: 55}
-SHORTEST = 10
-NUM_MARKERS = 6  # tokens of both markers
-NUM_CONTROL = 2
-WORDS = """the patient denies any fever chills chest pain shortness of breath and no
-cough or nausea has had history mild severe possible pneumonia ruled out absent on in
-with without for is was were are a an to at left right lung heart""".split()
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT), str(ROOT / "training")]
+
+from data import is_held_out, read_sentences  # noqa: E402
+
+from negation_api.text.sentences import Note  # noqa: E402
+from negation_api.text.spans import Span  # noqa: E402
+
+# What is said of 2,276 labelled mentions: all 818 of the NegEx test kit, and those of
+# ACI-Bench's and PriMock57's 144 notes in training/annotations/axes_notes.tsv, which
+# has more of the hypothetical ones than of others. The kit labels no hedges.
+SHARES = {"plain": 868, "negated": 593, "hypothetical": 337, "historical": 318}
+SHARES |= {"family": 85, "hedged": 75}
+# Means of those 144 notes; findings are those of "terms": "common".
+NOTE_ENTITIES = 20
+NOTE_WORDS = 297
 
 
-def parts(rng: random.Random) -> tuple[str, str, str]:
-    """Make a sentence: what stands before the entity, the entity, what follows."""
-    limits = list(LENGTHS)
-    (index,) = rng.choices(range(len(limits)), list(LENGTHS.values()))
-    low = limits[index - 1] if index else SHORTEST - 1
-    length = rng.randint(low + 1, limits[index]) - NUM_MARKERS - NUM_CONTROL
-    words = rng.choices(WORDS, k=length)
-    place = rng.randrange(length)
-    before, after = words[:place], words[place + 1 :]
-    return " ".join(before), words[place], " ".join(after)
+class Sentence(NamedTuple):
+    """A sentence with what can be asked of it.
+
+    :ivar entities: (start, end, kind), code points and a key of SHARES.
+    """
+
+    text: str
+    entities: tuple[tuple[int, int, str], ...]
+
+
+def kind_of(label: str | None, whose: set, when: set) -> str:
+    """Give the key of SHARES of an entity; the sets are what may be right."""
+    if "PATIENT" not in whose:
+        return "family"
+    if when in ({"HISTORICAL"}, {"HYPOTHETICAL"}):
+        return min(when).lower()
+    return {"PRESENT": "plain", "ABSENT": "negated", "POSSIBLE": "hedged"}[label]
+
+
+@cache
+def written() -> dict[str, list[Sentence]]:
+    """Give the sentences by the kinds of their entities.
+
+    Without those that have a heading, which would be that of what follows in a note.
+    """
+    entities: dict[str, list] = {}
+    for row in filter(is_held_out, read_sentences()):
+        kind = kind_of(row.label, row.experiencer, row.temporality)
+        entities.setdefault(row.text, []).append((row.start, row.end, kind))
+    path = ROOT / "tests" / "behaviour" / "axes.jsonl"
+    for line in path.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        kind = kind_of(row["label"], {row["experiencer"]}, {row["temporality"]})
+        entities.setdefault(row["text"], []).append((row["start"], row["end"], kind))
+    decks: dict[str, list[Sentence]] = {kind: [] for kind in SHARES}
+    for text, found in entities.items():
+        note = Note(text)
+        if not any(note.section(Span(*entity[:2])) for entity in found):
+            for kind in dict.fromkeys(kind for *_, kind in found):
+                decks[kind].append(Sentence(text, tuple(found)))
+    return decks
+
+
+def stream(rng: random.Random) -> Iterator[Sentence]:
+    """Draw sentences without end, their entities as SHARES has them.
+
+    None comes again before all others with an entity of its kind.
+    """
+    decks: dict[str, list] = {kind: [] for kind in SHARES}
+    drawn: Counter = Counter()
+    while True:
+        kind = min(SHARES, key=lambda kind: drawn[kind] / SHARES[kind])
+        if not decks[kind]:
+            decks[kind] = rng.sample(written()[kind], len(written()[kind]))
+        sentence = decks[kind].pop()
+        drawn.update(kind for *_, kind in sentence.entities)
+        yield sentence
 
 
 def sentences(count: int, seed: int = 20261124) -> list[str]:
-    """Make *count* marked sentences, no two alike."""
-    rng, made = random.Random(seed), {}
-    while len(made) < count:
-        before, entity, after = parts(rng)
-        made[f"{before} [entity] {entity} [entity] {after}".strip()] = None
-    return list(made)
+    """Draw *count* marked sentences."""
+    marked = (
+        Note(sentence.text).mark(Span(start, end))
+        for sentence in stream(random.Random(seed))
+        for start, end, _ in sentence.entities
+    )
+    return list(islice(marked, count))
 
 
 def note(count: int, seed: int) -> dict:
-    """Make the request of a note with *count* entities, each in its own sentence."""
-    rng, text, entities = random.Random(seed), "", []
-    for number in range(count):
-        before, entity, after = parts(rng)
-        start = len(text) + len(before) + bool(before)
-        entities.append({"start": start, "end": start + len(entity)})
-        text += " ".join(filter(None, (before, entity, after))) + ".\n\n"
-    return {"text": text, "entities": entities}
+    """Make the request of a note with *count* entities, a paragraph a sentence."""
+    return _note(stream(random.Random(seed)), count, 0)
+
+
+def notes(count: int, seed: int = 20261128) -> list[dict]:
+    """Make the requests of *count* whole notes.
+
+    Of NOTE_ENTITIES each, and further sentences, of which nothing is asked, up to
+    NOTE_WORDS.
+    """
+    drawn = stream(random.Random(seed))
+    return [_note(drawn, NOTE_ENTITIES, NOTE_WORDS) for _ in range(count)]
+
+
+def _note(drawn: Iterator[Sentence], num_entities: int, num_words: int) -> dict:
+    """Join sentences, in the order they are drawn in; what is too much is not asked."""
+    text, entities = "", []
+    for sentence in drawn:
+        for start, end, _ in sentence.entities[: num_entities - len(entities)]:
+            entities.append({"start": len(text) + start, "end": len(text) + end})
+        text += sentence.text + "\n\n"
+        if len(entities) >= num_entities and len(text.split()) >= num_words:
+            return {"text": text, "entities": entities}
