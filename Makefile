@@ -74,6 +74,15 @@ bench-shapes: .venv-bench/.done  ## Other numbers of workers and threads, five m
 	    --output bench/results/shapes.json
 	.venv-bench/bin/python bench/report.py bench/results/shapes.json docs/performance.md
 
+bench-notes: .venv-bench/.done  ## Whole notes on one core, beside rules; right about ROWS (a file).
+	PYTHON=$(PYTHON) training/rules.sh
+	.venv-bench/bin/python bench/one_core.py $(ROWS)
+	.venv-bench/bin/python bench/report.py bench/results/notes.json docs/performance.md
+
+bench-exits: .venv-bench/.done  ## The service with early exit and without, five minutes.
+	.venv-bench/bin/python bench/exits.py
+	.venv-bench/bin/python bench/report.py bench/results/exits.json docs/performance.md
+
 wheel: $(VENV)/.dev  ## Build the package, weights included, into dist/.
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 
@@ -123,5 +132,5 @@ test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; instal
 	$(BIN)/python -m pytest -m system
 	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
-.PHONY: help install run model train report bench bench-shapes openapi picture wheel format check hashes lint audit \
+.PHONY: help install run model train report bench bench-shapes bench-notes bench-exits openapi picture wheel format check hashes lint audit \
     test explore test-system

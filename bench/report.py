@@ -1,11 +1,14 @@
 """Put tables and picture of a run into a document, and beside it.
 
-python bench/report.py RESULTS.json docs/performance.md
+    python bench/report.py RESULTS.json docs/performance.md
+
+RESULTS.json is what ``run.py``, ``one_core.py`` or ``exits.py`` wrote.
 """
 
 import json
 import sys
 from pathlib import Path
+from statistics import median
 
 NAMES = {"base": "BERT-base", "embedded": "embedded"}
 PEERS = ("pipeline", "litserve", "mosec", "bentoml")
@@ -14,10 +17,7 @@ COMPARED = "32"  # clients
 
 def tables(found: dict) -> str:
     """Render a run as Markdown."""
-    machine = found["machine"]
-    int8 = ", ".join(machine["int8"]) or "no VNNI"
-    told = f"{machine['cpu']}, {machine['cores']} cores ({int8})"
-    told += f", Python {machine['python']}, torch {machine['torch']}."
+    told = machine_line(found["machine"])
     if "ours" in found["runs"][0]:
         told += f" wrk used {most_of_wrk(found):.2f} of a core at most."
     parts = [told, *(section(run) for run in found["runs"])]
@@ -128,13 +128,19 @@ def shape_table(shapes: dict) -> list[str]:
     return lines
 
 
-def draw(found: dict, output: Path) -> None:
-    """Draw latency against throughput, a panel for each model and precision."""
+def plotter():
+    """Give matplotlib's pyplot, which only pictures need, without a screen."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def draw(found: dict, output: Path) -> None:
+    """Draw latency against throughput, a panel for each model and precision."""
+    pyplot = plotter()
     colours = {"ours": "#0b6e99", "pipeline": "#b3541e", "litserve": "#4a7c2c"}
     runs = found["runs"]
     figure, panels = pyplot.subplots(
@@ -160,23 +166,112 @@ def draw(found: dict, output: Path) -> None:
     figure.savefig(output, dpi=110, metadata={"Software": None})
 
 
-def fill(document: Path, found: dict) -> None:
-    """Put the tables of a run into *document*, between the comments that name it."""
-    name = "shapes" if "shapes" in found["runs"][0] else "results"
+def machine_line(machine: dict) -> str:
+    """Say what a run ran on."""
+    int8 = ", ".join(machine["int8"]) or "no VNNI"
+    told = f"{machine['cpu']}, {machine['cores']} cores ({int8})"
+    return f"{told}, Python {machine['python']}, torch {machine['torch']}."
+
+
+def notes_table(found: dict) -> str:
+    """Render how fast and how right each system is on one core."""
+    systems = found["systems"]
+    metrics = list(next(iter(systems.values()))["scores"])[:2]
+    lines = [
+        f"{machine_line(found['machine'])} {found['notes']} notes with"
+        f" {found['entities']} entities; right about {found['rows']}, with 95 %"
+        " intervals.",
+        "",
+        f"| system | entities/s | least and most | {' | '.join(metrics)} |",
+        "| --- | ---: | ---: |" + " ---: |" * len(metrics),
+    ]
+    for name, system in systems.items():
+        rates = system["rates"]
+        cells = [
+            name,
+            f"{median(rates):,.0f}",
+            f"{min(rates):,.0f} to {max(rates):,.0f}",
+        ]
+        for metric in metrics:
+            value, low, high = system["scores"][metric]
+            cells.append(f"{value:.3f} ({low:.3f} to {high:.3f})")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw_notes(found: dict, output: Path) -> None:
+    """Draw accuracy against entities a second, a dot a system."""
+    pyplot = plotter()
+    pyplot.rcParams |= {"svg.hashsalt": "notes", "svg.fonttype": "none"}
+    figure, axes = pyplot.subplots(figsize=(6.4, 4), layout="constrained")
+    for name, system in found["systems"].items():
+        x = median(system["rates"])
+        y, low, high = system["scores"]["negated or not"]
+        colour = "#0b6e99" if name.startswith("ours") else "#b3541e"
+        axes.errorbar(
+            x, y, [[y - low], [high - y]], fmt="o", color=colour, elinewidth=1
+        )
+        # Slanted, as names of equally right systems stand side by side.
+        style = {"color": colour, "fontsize": 8, "rotation": 30}
+        axes.annotate(name, (x, y), (3, 4), textcoords="offset points", **style)
+    axes.set(xlabel="entities a second on one core", ylabel="negated or not, accuracy")
+    axes.set(xscale="log")
+    axes.margins(x=0.15, y=0.2)
+    figure.savefig(output, metadata={"Date": None})
+
+
+def exits_table(found: dict) -> str:
+    """Render each mode beside the one without exits, medians of rounds."""
+    lines = [
+        f"{machine_line(found['machine'])} In brackets: of what it is with exits off.",
+        "",
+        "| embedded | exits | 32 clients: sentences/s | one note: entities/s"
+        " | a lone sentence, ms | errors | answered after layers |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for run in found["exits"]:
+        for mode, rounds in run["rounds"].items():
+            cells = [run["precision"], mode]
+            for what, digits in (("clients", 0), ("note", 0), ("lone_ms", 1)):
+                pairs = zip(rounds, run["rounds"]["off"], strict=True)
+                ratio = median(one[what] / off[what] for one, off in pairs)
+                value = median(one[what] for one in rounds)
+                cells.append(f"{value:.{digits}f} ({ratio:.2f})")
+            cells.append(f"{sum(one['errors'] for one in rounds):.0f}")
+            counts = run["layers"][mode]
+            total = sum(counts.values())
+            shares = (f"{n}: {count / total:.0%}" for n, count in counts.items())
+            cells.append(", ".join(shares))
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def fill(document: Path, name: str, table: str) -> None:
+    """Put *table* into *document*, between the comments with *name*."""
     text = document.read_text()
     before, begin, rest = text.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->\n")
     if not end:
         raise SystemExit(f"{document}: has no place for {name}")
-    document.write_text(f"{before}{begin}\n{tables(found)}\n\n{end}{after}")
+    document.write_text(f"{before}{begin}\n{table}\n\n{end}{after}")
 
 
 def main(results: Path, document: Path) -> None:
-    """Fill *document*; draw the picture beside it, unless shapes were compared."""
+    """Fill *document*; draw the picture of a run that has one beside it."""
     found = json.loads(results.read_text())
-    fill(document, found)
-    if "ours" in found["runs"][0]:
-        draw(found, document.with_suffix(".png"))
+    if "systems" in found:
+        picture = document.with_name("notes.svg")
+        draw_notes(found, picture)
+        link = f"![Accuracy against entities a second]({picture.name})"
+        fill(document, "notes", f"{link}\n\n{notes_table(found)}")
+    elif "exits" in found:
+        fill(document, "exits", exits_table(found))
+    elif "shapes" in found["runs"][0]:
+        fill(document, "shapes", tables(found))
+    else:
+        fill(document, "results", tables(found))
+        if "ours" in found["runs"][0]:
+            draw(found, document.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Label given entities with the rule systems: negspacy, medspaCy, nlplite, pynegex.
 
 "medspacy" is its ConText; "medspacy-sections" has its sectionizer too, whose sections
-set the attributes of what stands in them, as both do by default.
+set the attributes of what stands in them, as both do by default; "medspacy-naive" has
+spaCy's plain splitter in place of PyRuSH.
 
     python training/rules.py --system medspacy < rows.jsonl > labelled.jsonl
 
@@ -19,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from progress import progress
@@ -27,11 +29,12 @@ VENV_OF = {
     "negspacy": "spacy",
     "medspacy": "spacy",
     "medspacy-sections": "spacy",
+    "medspacy-naive": "spacy",
     "nlplite": "nlplite",
     "pynegex": "nlplite",
 }
 SYSTEMS = tuple(VENV_OF)
-WITH_AXES = ("medspacy", "medspacy-sections")
+WITH_AXES = ("medspacy", "medspacy-sections", "medspacy-naive")
 CONTEXT_FLAGS = ("family", "hypothetical", "historical")
 PLACEHOLDER = "QXENTITYQX"
 SENTENCE_RE = re.compile(r"[^\n]+?(?:[.!?](?=\s)|\n|$)")
@@ -68,6 +71,15 @@ def medspacy_pipeline(*more):
     logger.disable("PyRuSH")  # it logs every sentence, clinical text, at DEBUG
     parts = ("medspacy_tokenizer", "medspacy_pyrush", "medspacy_context")
     return medspacy.load(medspacy_enable=(*parts, *more))
+
+
+def medspacy_naive_pipeline():
+    """Return the same with a sentence ending wherever a full stop does."""
+    import medspacy
+
+    nlp = medspacy.load(medspacy_enable=("medspacy_tokenizer", "medspacy_context"))
+    nlp.add_pipe("sentencizer", first=True)
+    return nlp
 
 
 def negspacy_verdict(entity):
@@ -145,20 +157,15 @@ def spacy_verdicts(nlp, verdict, rows):
             yield index, verdict(entity)
 
 
-def negspacy(rows):
-    """Label *rows* with negspacy."""
-    return spacy_verdicts(negspacy_pipeline(), negspacy_verdict, rows)
-
-
-def medspacy(rows):
-    """Label *rows* with medspaCy ConText."""
-    return spacy_verdicts(medspacy_pipeline(), medspacy_verdict, rows)
-
-
-def medspacy_sections(rows):
-    """Label *rows* with medspaCy ConText and its sectionizer."""
-    nlp = medspacy_pipeline("medspacy_sectionizer")
-    return spacy_verdicts(nlp, medspacy_verdict, rows)
+SPACY = {
+    "negspacy": (negspacy_pipeline, negspacy_verdict),
+    "medspacy": (medspacy_pipeline, medspacy_verdict),
+    "medspacy-sections": (
+        partial(medspacy_pipeline, "medspacy_sectionizer"),
+        medspacy_verdict,
+    ),
+    "medspacy-naive": (medspacy_naive_pipeline, medspacy_verdict),
+}
 
 
 # plain Python systems -------------------------------------------------------
@@ -222,19 +229,24 @@ def pynegex(rows):
 # command line ---------------------------------------------------------------
 
 
+def load_system(system):
+    """Load *system*: from rows to ``(row index, verdict)`` of those that it answers."""
+    if system in SPACY:
+        pipeline, verdict = SPACY[system]
+        return partial(spacy_verdicts, pipeline(), verdict)
+    return {"nlplite": nlplite, "pynegex": pynegex}[system]
+
+
 def label_rows(system, rows):
     """Return *rows* with the verdicts of *system*.
 
     The patient's, PRESENT and CURRENT, where it gave none.
     """
-    found = {"negspacy": negspacy, "medspacy": medspacy}
-    found |= {"medspacy-sections": medspacy_sections}
-    found |= {"nlplite": nlplite, "pynegex": pynegex}
     nothing = {"rule_label": "PRESENT"}
     if system in WITH_AXES:
         nothing |= {"rule_experiencer": "PATIENT", "rule_temporality": "CURRENT"}
     labelled = [row | nothing for row in rows]
-    for index, verdict in progress(found[system](rows), len(rows), system):
+    for index, verdict in progress(load_system(system)(rows), len(rows), system):
         labelled[index].update(verdict)
     return labelled
 

@@ -1,0 +1,102 @@
+"""What early exit brings: the same service with it and without it, in one run.
+
+    python bench/exits.py [--precisions fp32 int8] [--rounds 3] [--seconds 4]
+
+Servers that differ in nothing else, one under load at a time, in interleaved rounds:
+``off``, ``on``, and ``never``, where the exits are computed and no row leaves at one.
+32 clients with sentences of ``bench/sentences.py``, one note of 100 entities, and one
+client alone. Three minutes. ``bench/report.py`` puts ``bench/results/exits.json`` into
+``docs/performance.md``.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from report import exits_table
+from run import RESULTS, Load, machine, model_path, real, rest, say, settings, time_note
+
+MODES = ("off", "on", "never")
+CLIENTS = 32
+NOTE = 100  # entities
+NOTES = 3  # in a round
+UNREACHED = 1.0  # what a probability does not get to
+
+
+def without_leaving(model: Path, directory: Path) -> Path:
+    """Copy *model*; no row is ever as sure as the copy's exits want it."""
+    copy = shutil.copytree(model, directory / "never")
+    (copy / "manifest.json").unlink(missing_ok=True)
+    config = json.loads((copy / "config.json").read_text())
+    config["exits"] = dict.fromkeys(config.get("exits") or (), UNREACHED)
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+def layers(server) -> dict[str, int]:
+    """Count the entities that *server* answered, by after how many layers."""
+    text = server.get("/metrics").body.decode()
+    found = re.findall(
+        r'^negation_api_layers_total\{layers="(\d+)"\} (\S+)', text, re.M
+    )
+    return {depth: int(float(count)) for depth, count in sorted(found)}
+
+
+def measure(precision: str, args, copy: Path) -> dict:
+    """Measure all modes at one precision: for each a list of rounds."""
+    load, found = Load(), {mode: [] for mode in MODES}
+    with ExitStack() as stack:
+        servers = {}
+        for mode in MODES:
+            early = "off" if mode == "off" else "on"
+            env = settings(precision, [f"EARLY_EXIT={early}"])
+            model = copy if mode == "never" else args.model
+            servers[mode] = stack.enter_context(real.Server(model, env))
+            load(servers[mode].port, 8, 2)
+        for number in range(args.rounds):
+            for mode in MODES[:: -1 if number % 2 else 1]:
+                found[mode].append(one_round(servers[mode], load, args.seconds, number))
+            say(f"{precision}, round {number + 1} of {args.rounds}")
+        counts = {mode: layers(server) for mode, server in servers.items()}
+    return {"precision": precision, "rounds": found, "layers": counts}
+
+
+def one_round(server, load: Load, seconds: float, number: int) -> dict:
+    """Measure one server once."""
+    many = load(server.port, CLIENTS, seconds)
+    rest(server)
+    rates = [time_note(server, NOTE, NOTES * number + n)["rate"] for n in range(NOTES)]
+    lone = load(server.port, 1, max(2, seconds / 2))
+    return {
+        "clients": many["rate"],
+        "note": sorted(rates)[NOTES // 2],
+        "lone_ms": lone["p50"],
+        "errors": many["errors"] + lone["errors"],
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, write, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4, help="of a load")
+    parser.add_argument("--model", type=Path, default=Path(model_path("embedded")))
+    parser.add_argument("--output", type=Path, default=RESULTS / "exits.json")
+    args = parser.parse_args(argv)
+    found = {"machine": machine(), "exits": []}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = without_leaving(args.model.resolve(), Path(folder))
+        for precision in args.precisions:
+            found["exits"].append(measure(precision, args, copy))
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(found, indent=1) + "\n")
+    print(exits_table(found))
+
+
+if __name__ == "__main__":
+    main()
