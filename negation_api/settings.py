@@ -1,8 +1,8 @@
 """Everything that may differ between two deployments. The only reader of os.environ."""
 
+import ipaddress
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -252,12 +252,10 @@ _SWITCH = {
 
 
 def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            return bool(socket.inet_pton(family, host))
-        except (OSError, ValueError):
-            continue
-    return False
+    try:
+        return "%" not in str(ipaddress.ip_address(host))  # no interface of ours
+    except ValueError:
+        return False
 
 
 def _parse(setting, raw: str):

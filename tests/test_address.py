@@ -113,9 +113,11 @@ def test_what_is_no_address_stops_the_start(value):
         Settings.from_env({"HOST": value})
 
 
-def test_without_ipv6_it_listens_on_ipv4(monkeypatch):
+@pytest.mark.parametrize("host", ["::", "::0", "0::", "0:0:0:0:0:0:0:0", "::0.0.0.0"])
+def test_without_ipv6_it_listens_on_ipv4(monkeypatch, host):
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
-    assert addresses("::", 80) == ["0.0.0.0:80"]
+    settings = Settings.from_env({"HOST": host})
+    assert addresses(settings.host, 80) == ["0.0.0.0:80"]
 
 
 def ask(host: str, port: int, path: str) -> int:

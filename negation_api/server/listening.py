@@ -1,5 +1,6 @@
 """Which addresses to listen on."""
 
+import ipaddress
 import socket
 
 ALL, ALL_IPV4 = "::", "0.0.0.0"  # nosec B104
@@ -10,9 +11,10 @@ def addresses(host: str, port: int) -> list[str]:
 
     >>> addresses("127.0.0.1", 8000)
     ['127.0.0.1:8000']
-    >>> addresses("::1", 8000)
+    >>> addresses("0:0::1", 8000)
     ['[::1]:8000']
     """
+    host = str(ipaddress.ip_address(host))  # one spelling of each
     hosts = [host]
     if host == ALL and not socket.has_dualstack_ipv6():
         hosts = [ALL_IPV4]
