@@ -102,6 +102,18 @@ REFUSED = {
     "a Host that is none": (b"GET /health HTTP/1.1\r\nHost: x/y\r\n\r\n", 400),
     "an expectation": (GET + b"Expect: 200-ok\r\n\r\n", 417),
     "a coding of transfer": (JSON + b"Transfer-Encoding: gzip, x\r\n\r\n", 400),
+    "a coding below the chunks": (
+        JSON + b"Transfer-Encoding: GZIP, chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "more than a thousand trailers": (
+        JSON + CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * 1001 + b"\r\n",
+        431,
+    ),
+    "trailers without end": (
+        JSON + CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * 11_000,
+        431,
+    ),
     "both lengths": (JSON + CHUNKED + SIZE + b"\r\n0\r\n\r\n", 400),
     "both lengths, nothing after": (JSON + SIZE + CHUNKED + b"\r\n", 400),
     "two lengths": (JSON + SIZE + SIZE + b"\r\n" + BODY, 400),
@@ -121,6 +133,24 @@ def test_what_cannot_be_read_is_refused_with_a_reason_and_the_connection_closed(
     assert [reply.status for reply in replies] == [status] and closed
     assert is_problem(replies[0])
     assert time.monotonic() - began < SOON
+
+
+SAID = {
+    "one header of 70 kB": "65536 bytes",
+    "a head without end": "65536 bytes",
+    "more than a thousand headers": "1000 headers",
+    "more than a thousand trailers": "of trailers as much",
+    "trailers without end": "of trailers as much",
+    "a path of 9 kB": "8190 bytes",
+    "a coding of transfer": "read is chunked. A gzip body is read with Content-",
+    "a coding below the chunks": "A gzip body is read with Content-Encoding",
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_a_refusal_says_what_is_taken(server, kind):
+    (reply,), _ = exchange(server, REFUSED[kind][0])
+    assert SAID[kind] in reply.json["detail"]
 
 
 def test_http_1_0_needs_no_host(server):

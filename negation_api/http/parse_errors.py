@@ -37,7 +37,8 @@ _KINDS = {
     ),
     errors.UnsupportedTransferCoding: (
         400,  # a 5xx would ring alarms of ours
-        "The only Transfer-Encoding that is read is chunked.",
+        "The only Transfer-Encoding that is read is chunked. A gzip body is read with"
+        " Content-Encoding: gzip.",
     ),
     errors.ExpectationFailed: (417, "The only Expect that is met is 100-continue."),
     errors.LimitRequestLine: (
@@ -46,7 +47,8 @@ _KINDS = {
     ),
     errors.LimitRequestHeaders: (
         431,
-        f"At most {MAX_FIELDS} headers and {MAX_FIELD_BYTES} bytes of them are read.",
+        f"At most {MAX_FIELDS} headers and {MAX_FIELD_BYTES} bytes of them are read,"
+        " of trailers as much.",
     ),
     errors.InvalidChunkSize: (400, _CHUNKS),
     errors.ChunkMissingTerminator: (400, _CHUNKS),

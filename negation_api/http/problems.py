@@ -33,6 +33,7 @@ from werkzeug.exceptions import (
     TooManyRequests,
     UnprocessableEntity,
     UnsupportedMediaType,
+    default_exceptions,
 )
 
 from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
@@ -115,8 +116,10 @@ def _gone(error: ClientGone) -> Response:
 
 
 def _not_http(error: ParseException) -> Response:
-    problem = {"title": BadRequest().name, "status": 400}
-    return _respond(BadRequest(), problem | {"detail": parse_errors.explain(error)[1]})
+    status, detail = parse_errors.explain(error)
+    refusal = default_exceptions[status]()
+    problem = {"title": refusal.name, "status": status, "detail": detail}
+    return _respond(refusal, problem)
 
 
 def _log_exception(app: Flask):

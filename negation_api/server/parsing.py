@@ -3,7 +3,7 @@
 import re
 
 from gunicorn.http.body import Body, LengthReader
-from gunicorn.http.errors import InvalidHeader
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import Unreader
@@ -63,6 +63,7 @@ class Parser(RequestParser):
         request = super().__next__()
         request._expected_100_continue = False  # we tell
         _check_host(request)
+        _check_coding(request)
         if self._must_close:
             request.force_close()
         elif not self._has_all(request):
@@ -88,3 +89,11 @@ def _check_host(request: Request) -> None:
         raise InvalidHeader("HOST")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise InvalidHeader("HOST")
+
+
+def _check_coding(request: Request) -> None:
+    """Refuse what Gunicorn takes and leaves for the application to decode."""
+    for name, value in request.headers:
+        codings = {coding.strip(" \t").lower() for coding in value.split(",")}
+        if name == "TRANSFER-ENCODING" and not codings <= {"chunked", "identity"}:
+            raise UnsupportedTransferCoding(value)

@@ -128,11 +128,14 @@ class Incoming:
     def _follow_chunks(self) -> bool:
         chunks = self._chunks
         ended = chunks.follow(self.data)
-        overhead = chunks.at - self._end - chunks.held
+        overhead = chunks.at - self._end - chunks.held - chunks.trailers
         if chunks.broken:
             self.must_close = True
         elif chunks.held > self._max_body_bytes or overhead > CHUNKING_BYTES:
             self.refusal = 413
+        elif chunks.trailers > MAX_FIELD_BYTES:
+            self.refusal = 431
+        if self.refusal:
             return False
         if ended:
             self._end = chunks.at
@@ -145,12 +148,13 @@ class Chunks:
     :param at: where the first begins.
     :ivar at: where the next begins, or the trailers; at the end, what comes after.
     :ivar held: bytes that the chunks so far say they hold.
+    :ivar trailers: bytes of them so far.
     :ivar broken: they are none; the parser will say so.
     """
 
     def __init__(self, at: int):
         self.at = at
-        self.held = 0
+        self.held = self.trailers = 0
         self.broken = False
         self._is_last = False
         self._searched = 0
@@ -172,9 +176,10 @@ class Chunks:
         self.at -= 2
         end = self._find(data, END)
         self.at += 2
+        self.trailers = (len(data) if end < 0 else end + len(END)) - self.at
         if end < 0:
-            return self._is_broken(data)
-        self.at = end + len(END)
+            return False
+        self.at += self.trailers
         return True
 
     def _find(self, data: bytearray, what: bytes) -> int:
@@ -184,7 +189,7 @@ class Chunks:
         return found
 
     def _is_broken(self, data: bytearray) -> bool:
-        """Tell whether a line, or the trailers, are longer than any parser takes."""
+        """Tell whether a line is longer than any parser takes."""
         return len(data) - self.at > MAX_HEAD_BYTES and self._break(data)
 
     def _break(self, data: bytearray) -> bool:
