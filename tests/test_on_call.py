@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from negation_api.contract.cnlpt import QUESTIONS
 from negation_api.http.telemetry import JSONFormatter
 
-PAGE = (Path(__file__).parents[1] / "docs" / "on-call.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "on-call.md").read_text()
 QUERIES = [
     " ".join(block.split())
     for block in re.findall(r"(?:^    .+\n)+", PAGE, re.MULTILINE)
@@ -53,15 +55,25 @@ def test_every_field_that_is_asked_for_is_in_a_line(query, lines):
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(1, 11))
 def test_every_event_that_is_asked_for_is_one_of_the_service_s(query):
-    package = Path(__file__).parents[1] / "negation_api"
+    package = ROOT / "negation_api"
     code = "".join(path.read_text() for path in package.rglob("*.py"))
     for listed in re.findall(r"event in \[(.*?)\]", query):
         for event in re.findall(r'"(.*?)"', listed):
             assert f'"{event}"' in code
 
 
+def test_who_asks_for_predictions_asks_for_those_in_other_forms_too():
+    dashboard = (ROOT / "infra" / "grafana.json").read_text()
+    asked = re.findall(r'route in \[(.*?)\]|route = "', PAGE)
+    asked += re.findall(r"route=.*?}", dashboard)
+    assert len(asked) == 6
+    for routes in asked:
+        for route in ["/predict", *(question.path for question in QUESTIONS)]:
+            assert route in routes
+
+
 @pytest.mark.parametrize("name", sorted(OTHERS - {"@logStream"}))
 def test_the_other_fields_are_written_somewhere(name):
-    package = Path(__file__).parents[1] / "negation_api"
+    package = ROOT / "negation_api"
     code = "".join(path.read_text() for path in package.rglob("*.py"))
     assert f'"{name}":' in code or f'line["{name}"]' in code
