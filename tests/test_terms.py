@@ -1,6 +1,7 @@
 """A list of terms in place of offsets: what is found, and what is answered of it."""
 
 import re
+import sys
 import unicodedata
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from negation_api.contract.errors import Invalid
 from negation_api.contract.request import load_query
 from negation_api.settings import Settings
+from negation_api.text import terms as listed
 from negation_api.text.terms import (
+    MAX_WORDS,
     Finder,
     Term,
     TooManyMentions,
@@ -143,6 +146,18 @@ def test_terms_that_end_with_one_another_cannot_hold_up_a_thread():
     finder = Finder(terms(*(" ".join("a" * n) for n in range(1, 400))))
     with pytest.raises(TooManyMentions, match="At most 2000000 .*; given 3999975"):
         finder.find("a " * 10_000 + ". " * 25)
+
+
+def test_a_list_holds_as_many_words_as_there_are_characters(monkeypatch):
+    assert listed._character(MAX_WORDS) == chr(sys.maxunicode)
+    monkeypatch.setattr(listed, "MAX_WORDS", 5)
+    given = terms("fever", "high fever", "chest pain", "pain")
+    assert list(faults(given[:2], 100)) == []
+    message = "At most 5 different words and plurals; given 6."
+    assert list(faults(given, 100)) == [(2, message)]
+    with pytest.raises(Invalid) as caught:
+        load_query({"text": "No.", "terms": [term.name for term in given]}, SETTINGS)
+    assert caught.value.errors == [{"pointer": "#/terms/2", "detail": message}]
 
 
 def test_the_common_findings_can_all_be_sought_and_hold_the_plainest():

@@ -54,12 +54,12 @@ from negation_api.batch.columns import (  # noqa: E402
 )
 from negation_api.batch.origin import code_digest  # noqa: E402
 from negation_api.batch.tables import InputError, rows_of  # noqa: E402
-from negation_api.batch.term_list import COMMON, read_terms  # noqa: E402
-from negation_api.contract.listed import load_list  # noqa: E402
+from negation_api.batch.term_list import COMMON, read_list  # noqa: E402
+from negation_api.contract.listed import finder_of_list, load_list  # noqa: E402
 from negation_api.contract.reply import dump_model  # noqa: E402
 from negation_api.scoring import Answered, Scorer  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
-from negation_api.text.terms import Finder, finder_of  # noqa: E402
+from negation_api.text.terms import Finder  # noqa: E402
 
 COLUMNS = ("id", "text", "entities")
 TERMS_COLUMNS = ("id", "text")  # where entities are found
@@ -123,8 +123,8 @@ def _finder_maker(terms, settings: Settings) -> Callable[[], Finder | None]:
 
     Its automaton cannot be pickled.
     """
-    listed = None if terms is None else load_list(terms, settings).terms
-    return lambda: None if listed is None else finder_of(listed)
+    listed = None if terms is None else load_list(terms, settings)
+    return lambda: None if listed is None else finder_of_list(listed)
 
 
 def _columns(terms) -> tuple[str, ...]:
@@ -419,8 +419,8 @@ def _read_terms(name: str | None, settings: Settings) -> list[dict] | str | None
     """Read the list of terms, on the driver, as :func:`predict` takes it."""
     if name in (None, COMMON):
         return name
-    finder = read_terms(name, settings.max_entity_chars)
-    terms = [{"term": term.written, "code": term.code} for term in finder.terms]
+    listed = read_list(name, settings.max_entity_chars)
+    terms = [{"term": term.written, "code": term.code} for term in listed]
     return [{k: v for k, v in term.items() if v is not None} for term in terms]
 
 

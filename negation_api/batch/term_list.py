@@ -14,7 +14,15 @@ MAX_FAULTS = 10  # that are told
 
 
 def read_terms(name: str, max_chars: int) -> Finder:
-    """Read the list *name*, or give that of the common findings.
+    """Make the finder of the list *name*, or give that of the common findings.
+
+    :raises InputError: as :func:`read_list`.
+    """
+    return common() if name == COMMON else Finder(read_list(name, max_chars))
+
+
+def read_list(name: str, max_chars: int) -> list[Term]:
+    """Read the list *name*.
 
     A table is what is called so (``.csv``, ``.tsv``) or begins with a line of its
     columns; others than ``COLUMNS`` are passed over. Empty lines are too.
@@ -22,8 +30,6 @@ def read_terms(name: str, max_chars: int) -> Finder:
     :param max_chars: longest entity.
     :raises InputError: with the line of each term that cannot be sought.
     """
-    if name == COMMON:
-        return common()
     lines, terms = [], []
     for line, term in _read(Path(name)):
         lines.append(line)
@@ -37,7 +43,7 @@ def read_terms(name: str, max_chars: int) -> Finder:
         raise InputError(f"{name}: {' '.join(told[:MAX_FAULTS])}{more}")
     if not terms:
         raise InputError(f"{name}: holds no term")
-    return Finder(terms)
+    return terms
 
 
 def _placed(detail: str, lines: list[int]) -> str:

@@ -52,8 +52,11 @@ def _load(item) -> Term:
     return Term(_text.deserialize(item), item)
 
 
-def load_list(given, settings: Settings) -> Finder:
-    """Make the finder of terms given in Python as a request has them.
+Terms = tuple[Term, ...] | str  # as a TermsField loads them
+
+
+def load_list(given, settings: Settings) -> Terms:
+    """Load terms given in Python as a request has them, without making their finder.
 
     :raises Invalid: with all that is wrong.
     """
@@ -61,17 +64,25 @@ def load_list(given, settings: Settings) -> Finder:
         terms = TermsField("").deserialize(given)
     except ValidationError as error:
         raise Invalid.of({"terms": error.normalized_messages()}) from None
-    return load_terms(terms, settings)
+    _check(terms, settings)
+    return terms
 
 
-def load_terms(given: tuple[Term, ...] | str, settings: Settings) -> Finder:
-    """Make the finder of what a :class:`TermsField` loaded.
+def load_terms(terms: Terms, settings: Settings) -> Finder:
+    """Make the finder of *terms*.
 
     :raises Invalid: with all terms that cannot be sought.
     """
-    if given == COMMON:
-        return common()
-    found = list(faults(given, settings.max_entity_chars))
+    _check(terms, settings)
+    return finder_of_list(terms)
+
+
+def finder_of_list(terms: Terms) -> Finder:
+    """Give the finder of *terms*, each of which can be sought."""
+    return common() if terms == COMMON else finder_of(terms)
+
+
+def _check(terms: Terms, settings: Settings) -> None:
+    found = [] if terms == COMMON else list(faults(terms, settings.max_entity_chars))
     if found:
         raise Invalid(*[(("terms", index), detail) for index, detail in found])
-    return finder_of(given)

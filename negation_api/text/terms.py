@@ -38,6 +38,7 @@ _WORD = re.compile(
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _APOSTROPHES = dict.fromkeys("\u2019\u02bc\uff07", "'")
 _SURROGATES = range(0xD800, 0xE000)
+MAX_WORDS = sys.maxunicode - len(_SURROGATES)  # each has a character; "\0" is no word's
 # Plurals of "HA" (headache), "DOE", "HI" and others that are words of every note.
 _FUNCTION_WORDS = frozenset("as does has his is its this us was".split())
 _OTHER = "\0"  # a word that is in no term
@@ -115,7 +116,7 @@ def faults(terms: Iterable[Term], max_chars: int) -> Iterator[tuple[int, str]]:
 
     :param max_chars: longest entity.
     """
-    seen = {}
+    seen, vocabulary, excess = {}, set(), None
     for index, term in enumerate(terms):
         given = len(term.written)
         if given > max_chars:
@@ -130,6 +131,12 @@ def faults(terms: Iterable[Term], max_chars: int) -> Iterator[tuple[int, str]]:
             yield index, f"Has another code than the same term at {first}."
         elif earlier.code is None:
             seen[words] = first, term
+        vocabulary.update(words, plurals(words[-1]))
+        if excess is None and len(vocabulary) > MAX_WORDS:
+            excess = index
+    if excess is not None:
+        given = len(vocabulary)
+        yield excess, f"At most {MAX_WORDS} different words and plurals; given {given}."
 
 
 class Finder:
@@ -163,9 +170,7 @@ class Finder:
         characters = self._characters
         for word in words:
             if word not in characters:
-                number = len(characters) + 1
-                skipped = len(_SURROGATES) if number >= _SURROGATES.start else 0
-                characters[word] = chr(number + skipped)
+                characters[word] = _character(len(characters) + 1)
         return "".join(map(characters.__getitem__, words))
 
     @cached_property
@@ -202,6 +207,12 @@ class Finder:
             Mention(Span(places[first][0], places[last - 1][1]), self._forms[form])
             for form, first, last in _longest(candidates, places)
         ]
+
+
+def _character(number: int) -> str:
+    """Give the character of a word, by its number from 1 to ``MAX_WORDS``."""
+    skipped = len(_SURROGATES) if number >= _SURROGATES.start else 0
+    return chr(number + skipped)
 
 
 def _depth(forms: Iterable[str]) -> int:
