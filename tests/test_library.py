@@ -130,6 +130,61 @@ def test_a_list_of_terms_may_stand_in_place_of_spans(predictor):
     assert (asthma.text, asthma.term, asthma.code) == ("asthma", "asthma", None)
 
 
+TERMS = [{"term": "fever", "code": "R50.9"}, "asthma", "cough"]
+
+
+@pytest.mark.parametrize("make", [list, iter])
+def test_terms_may_be_given_in_place_of_spans(predictor, make):
+    fever, asthma = predictor.predict(NOTE, terms=make(TERMS))
+    assert (fever.text, fever.term, fever.code) == ("fever", "fever", "R50.9")
+    assert (asthma.text, asthma.term, asthma.code) == ("asthma", "asthma", None)
+    for answer, same in zip((fever, asthma), predictor.predict(NOTE, SPANS)):
+        assert replace(answer, term=None, code=None) == same
+    assert predictor.predict(NOTE, terms=[]) == []
+    common = predictor.predict(NOTE, terms="common", explain=True)
+    assert [answer.text for answer in common] == ["fever", "asthma"]
+    assert common[0].cues["label"][0].text == "Denies"
+
+
+def test_terms_are_sought_in_what_says_nothing_of_its_own(predictor):
+    documents = [
+        "No cough.",
+        {"text": "No cough.", "id": 7},
+        {"text": NOTE, "terms": ["Mother"]},
+        (NOTE, SPANS[:1]),
+        {"sentence": "No [entity] pain [entity]."},
+        ("No cough.", [(3, 99)]),
+    ]
+    options = dict(terms=iter(TERMS), return_exceptions=True)
+    *found, wrong = predictor.predict_many(documents, **options)
+    words = [[(answer.text, answer.term) for answer in answers] for answers in found]
+    cough = [("cough", "cough")]
+    assert words == [cough, cough, [("Mother", "Mother")], [("fever", None)],
+                     [("pain", None)]]  # fmt: skip
+    assert str(wrong).startswith("#/documents/5/entities/0/end: At most 9")
+    one = list(predictor.predict_many(documents[:1] * 3, terms=TERMS, explain=True))
+    assert [answer.context for (answer,) in one] == ["No [entity] cough [entity]."] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"terms": ["fever", " - "]}, "#/terms/1: Must hold a letter or a digit."),
+        ({"terms": "fever"}, "#/terms: Must be a list of terms"),
+        ({"terms": {"fever": "R50"}}, "#/terms: Must be a list of terms"),
+        ({"terms": 7}, "#/terms: Must be a list of terms"),
+        ({"terms": TERMS, "spans": SPANS}, "#: Must have exactly one of: .*given 2"),
+        ({}, "#: Must have exactly one of: spans, terms; given 0."),
+    ],
+)
+def test_what_is_wrong_with_terms_is_of_no_document(predictor, given, place):
+    with pytest.raises(Invalid, match=place):
+        predictor.predict(NOTE, **given)
+    if "spans" not in given and given:
+        with pytest.raises(Invalid, match=place):
+            list(predictor.predict_many([NOTE], **given, return_exceptions=True))
+
+
 def test_an_answer_is_that_of_the_service(predictor, service):
     """All that a reply holds of an entity is there, and equal."""
     asked = {"text": NOTE, "explain": True, "fhir": True}

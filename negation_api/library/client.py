@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,7 +11,9 @@ from itertools import count
 import httpx2
 
 from negation_api.contract.errors import Invalid
+from negation_api.contract.listed import load_list
 from negation_api.library.predictor import Predictor
+from negation_api.settings import Settings
 
 BUSY = 429, 503  # nothing was computed; later there may be room
 TOO_MUCH = 413, 422  # of what was sent, or wrong with it
@@ -84,7 +87,15 @@ class Client(Predictor):
         """
         return _read(self._send("GET", "/health", None))["model"]
 
-    def _ask(self, body: dict) -> dict:
+    def _sought(self, terms: list | str | None) -> str | list | None:
+        """Say what is wrong with the list; how long it may be the service knows."""
+        if terms is not None:
+            load_list(terms, Settings(max_entity_chars=sys.maxsize))
+        return terms
+
+    def _ask(self, body: dict, sought: str | list | None = None) -> dict:
+        if sought is not None and not body.keys() & {"entities", "terms", "sentence"}:
+            body = {**body, "terms": sought}
         try:
             content = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError):

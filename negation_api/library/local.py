@@ -12,6 +12,7 @@ from weakref import WeakMethod
 
 from negation_api.contract.errors import Invalid
 from negation_api.contract.labels import Prediction
+from negation_api.contract.listed import finder_of_list, load_list
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
 from negation_api.layout import available_cpus
@@ -19,6 +20,7 @@ from negation_api.library.predictor import WINDOW_ENTITIES, Predictor
 from negation_api.model.artefact import ModelError
 from negation_api.scoring import Row, asked, classify_rows, dump, encode
 from negation_api.settings import Settings
+from negation_api.text.terms import Finder
 
 # What a service must bound, and a caller of a function need not.
 NO_LIMIT = dict.fromkeys(
@@ -100,8 +102,14 @@ class Model(Predictor):
         """Say which model answers: the ``model`` of a reply, with name and hash."""
         return dump_model(self._classifier)
 
-    def _ask(self, body: dict) -> dict:
-        query, limit = load_query(body, self._settings), NO_LIMIT["max_request_tokens"]
+    def _sought(self, terms: list | str | None) -> Finder | None:
+        if terms is None:
+            return None
+        return finder_of_list(load_list(terms, self._settings))
+
+    def _ask(self, body: dict, sought: Finder | None = None) -> dict:
+        query = load_query(body, self._settings, sought)
+        limit = NO_LIMIT["max_request_tokens"]
         rows = encode(query, self._classifier, limit, lambda stage: None)
         predictions = asked(query, self._classify(list(chain(*rows))))
         more = self._classifier, self._classify, limit

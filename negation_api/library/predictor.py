@@ -12,7 +12,8 @@ from negation_api.contract.request import DOCUMENTS
 from negation_api.library.answers import Answer, answers_of
 
 Span = tuple[int, int] | Mapping  # or an entity as in a request
-Document = tuple[str, Iterable[Span]] | Mapping  # or a document as in a request
+Document = tuple[str, Iterable[Span]] | Mapping | str  # or as in a request; see terms
+Terms = Iterable[str | dict] | str  # as in a request
 Answered = list[Answer] | Exception
 
 # Asked together: sorted by length, and enough to fill some batches.
@@ -22,7 +23,7 @@ WINDOW_CHARS = 256 * 1024
 
 
 class Predictor(ABC):
-    """Answers spans of texts.
+    """Answers spans of texts, or what of a list of terms is in them.
 
     The options are those of a request: *section*, the heading that all entities stand
     under, if you know better than the text; *axes*, ``experiencer``, ``temporality``
@@ -36,30 +37,37 @@ class Predictor(ABC):
     def predict(
         self,
         text: str,
-        spans: Iterable[Span],
+        spans: Iterable[Span] | None = None,
         *,
+        terms: Terms | None = None,
         section: str | None = None,
         axes: bool = True,
         explain: bool = False,
         fhir: bool = False,
         offset_unit: str = "codepoint",
     ) -> list[Answer]:
-        """Answer each of *spans*, in order.
+        """Answer each of *spans*, in order, or each mention of *terms* in the text.
 
         :param text: a note, or a part of one.
         :param spans: ``(start, end)``, half-open, or entities as a request has them.
+        :param terms: in their place: strings, dicts of ``term`` and ``code``, or
+            ``"common"`` for the common findings.
         :raises Invalid: a ValueError, for what a request may not hold, such as a span
             that is empty, past the end or the wrong way round: with its place and both
             numbers, and nothing of the text.
         """
+        given = sum(each is not None for each in (spans, terms))
+        if given != 1:
+            raise Invalid.at(f"Must have exactly one of: spans, terms; given {given}.")
         options = _options(axes, explain, fhir, offset_unit)
-        document = _document((text, spans), section)
-        return self._answer(document, options)
+        document = _document(text if spans is None else (text, spans), section, terms)
+        return self._answer(document, options, self._sought(_listed(terms)))
 
     def predict_many(
         self,
         documents: Iterable[Document],
         *,
+        terms: Terms | None = None,
         section: str | None = None,
         axes: bool = True,
         explain: bool = False,
@@ -72,18 +80,23 @@ class Predictor(ABC):
         They are read as they are needed, some 100 ahead, and computed together.
 
         :param documents: ``(text, spans)``, or documents as a request has them
-            (``{"sentence": ...}`` has one answer); an ``id`` is passed over.
+            (``{"sentence": ...}`` has one answer); an ``id`` is passed over. With
+            *terms* also texts alone.
+        :param terms: sought in each document that has no spans or terms of its own;
+            the list is made ready once.
         :param return_exceptions: give what is wrong with a document in the place of
             its list, and go on. Otherwise it is raised there, after the answers to
             all documents before it, and nothing is computed after that.
         :raises Invalid: as for :meth:`predict`; the place begins with the document's.
+            For *terms* that cannot be sought, whatever *return_exceptions* says.
         """
         options = _options(axes, explain, fhir, offset_unit)
-        loaded = (_loaded(document, section) for document in documents)
+        sought = self._sought(_listed(terms))
+        loaded = (_loaded(document, section, terms) for document in documents)
         limit = 1 if explain else self.window_entities
         first = 0
         for window in _windows(loaded, limit):
-            answered = self._answer_each(window, options)
+            answered = self._answer_each(window, options, sought)
             for place, result in enumerate(answered, first):
                 if isinstance(result, Exception):
                     result = _placed(result, place)
@@ -97,35 +110,47 @@ class Predictor(ABC):
         """Say which model answers: the ``model`` of a reply, with name and hash."""
 
     @abstractmethod
-    def _ask(self, body: dict) -> dict:
+    def _ask(self, body: dict, sought) -> dict:
         """Give the reply to the body of a request.
 
+        :param sought: in notes that say nothing of their own, as :meth:`_sought` gave.
         :raises Invalid: when it is refused as a whole.
         """
 
-    def _answer(self, document: Mapping, options: dict) -> list[Answer]:
-        reply = self._ask({**document, **options})
+    @abstractmethod
+    def _sought(self, terms: list | str | None):
+        """Make *terms* what :meth:`_ask` takes of them; None of None.
+
+        :raises Invalid: when they cannot be sought.
+        """
+
+    def _answer(self, document: Mapping, options: dict, sought) -> list[Answer]:
+        reply = self._ask({**document, **options}, sought)
         return answers_of(document, options["offset_unit"], reply)
 
-    def _answer_each(self, window: Sequence, options: dict) -> Iterator[Answered]:
+    def _answer_each(
+        self, window: Sequence, options: dict, sought
+    ) -> Iterator[Answered]:
         """Answer documents; one that costs the others theirs is asked by itself."""
         good = [each for each in window if not isinstance(each, Exception)]
-        answered = self._answer_together(good, options)
+        answered = self._answer_together(good, options, sought)
         for each in window:
             yield each if isinstance(each, Exception) else next(answered)
 
     def _answer_together(
-        self, documents: Sequence[Mapping], options: dict
+        self, documents: Sequence[Mapping], options: dict, sought
     ) -> Iterator[Answered]:
         if len(documents) < 2:
-            yield from (self._answer_or_fail(each, options) for each in documents)
+            for each in documents:
+                yield self._answer_or_fail(each, options, sought)
             return
         try:
-            replies = self._ask({"documents": documents, **options})["documents"]
+            body = {"documents": documents, **options}
+            replies = self._ask(body, sought)["documents"]
         except self.failures:
             middle = len(documents) // 2
             for half in (documents[:middle], documents[middle:]):
-                yield from self._answer_together(half, options)
+                yield from self._answer_together(half, options, sought)
             return
         for document, reply in zip(documents, replies, strict=True):
             if "error" in reply:
@@ -133,9 +158,9 @@ class Predictor(ABC):
             else:
                 yield answers_of(document, options["offset_unit"], reply)
 
-    def _answer_or_fail(self, document: Mapping, options: dict) -> Answered:
+    def _answer_or_fail(self, document: Mapping, options: dict, sought) -> Answered:
         try:
-            return self._answer(document, options)
+            return self._answer(document, options, sought)
         except self.failures as error:
             return error
 
@@ -149,6 +174,12 @@ def _options(axes: bool, explain: bool, fhir: bool, offset_unit: str) -> dict:
     }
 
 
+def _listed(terms: Terms | None):
+    """Read *terms* once; what is no list of them is left for the schema to refuse."""
+    is_list = isinstance(terms, Iterable) and not isinstance(terms, str | Mapping)
+    return list(terms) if is_list else terms
+
+
 def _placed(error: Exception, place: int) -> Exception:
     """Say of which document *error* is."""
     if isinstance(error, Invalid):
@@ -157,17 +188,22 @@ def _placed(error: Exception, place: int) -> Exception:
     return error
 
 
-def _loaded(given: Document, section: str | None) -> dict | Invalid:
+def _loaded(given: Document, section: str | None, terms) -> dict | Invalid:
     try:
-        return _document(given, section)
+        return _document(given, section, terms)
     except Invalid as error:
         return error
 
 
-def _document(given: Document, section: str | None) -> dict:
-    """Make of what was given a document as a request has it."""
+def _document(given: Document, section: str | None, terms) -> dict:
+    """Make of what was given a document as a request has it.
+
+    :param terms: what is sought in a text alone; without there is no such document.
+    """
     if isinstance(given, Mapping):
         document = {name: value for name, value in given.items() if name != "id"}
+    elif isinstance(given, str) and terms is not None:
+        document = {"text": given}
     else:
         try:
             text, spans = given
@@ -215,7 +251,8 @@ def _size(document) -> tuple[int, int]:
     """Give the entities and the characters of a document, whatever it is."""
     if not isinstance(document, Mapping):
         return 0, 0
-    entities = document.get("entities", ())
+    unknown = () if "sentence" in document else None  # how many terms will be found
+    entities = document.get("entities", unknown)
     texts = [document.get(form, "") for form in DOCUMENTS]
     num_chars = sum(len(text) for text in texts if isinstance(text, str))
     return len(entities) if isinstance(entities, list) else 1, num_chars
