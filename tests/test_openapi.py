@@ -55,6 +55,17 @@ def test_each_example_is_answered_as_described(client, name):
     assert not fits(reply.json | {"more": 1}, f"{form}Reply")
 
 
+def test_entities_and_terms_exclude_each_other(client):
+    note, entities, terms = {"text": "x"}, {"entities": []}, {"terms": ["fever"]}
+    for given, number in ((note, 0), (note | entities | terms, 2)):
+        assert not fits(given, "NoteRequest")
+        refusal = client.post("/predict", json=given).json["errors"][0]["detail"]
+        assert refusal == f"Must hold exactly one of: entities, terms; given {number}."
+    for given in (note | entities, note | terms):
+        assert fits(given, "NoteRequest") and fits(given, "Note")
+    assert fits(note, "Note") and not fits(note | entities | terms, "Note")
+
+
 def test_every_problem_type_is_described():
     operation = openapi.describe()["paths"]["/predict"]["post"]
     described = {

@@ -179,10 +179,15 @@ class SentenceSchema(StrictSchema):
 class NoteSchema(StrictSchema):
     """A note, with its entities or with terms that are sought in it."""
 
+    exclusive = "entities", "terms"
+
     id = Id(metadata=_NAME)
     text = Text(required=True, metadata={"description": "a whole note"})
     section = _section("of all its entities")
-    entities = Each(fields.Nested(EntitySchema, error_messages=_NO_OBJECT))
+    entities = Each(
+        fields.Nested(EntitySchema, error_messages=_NO_OBJECT),
+        metadata={"description": "where they stand in the note"},
+    )
     terms = TermsField("sought in the note, in place of `entities`")
 
 
@@ -227,6 +232,8 @@ class SentenceRequestSchema(OptionsSchema, SentenceSchema):
 
 class NoteRequestSchema(OptionsSchema, NoteSchema):
     """Form 2: a note, with its entities or with terms that are sought in it."""
+
+    needs_one = True
 
 
 class DocumentsRequestSchema(OptionsSchema):
@@ -367,14 +374,11 @@ def _load_document(
         return _load_sentence(data, unit, settings)
     text = data["text"]
     offsets = Offsets(text, unit)
-    given = [name for name in ("entities", "terms") if name in data]
-    if len(given) > 1 or not (given or finder):
-        raise Invalid.at(
-            f"Must hold exactly one of: entities, terms; given {len(given)}.",
-            "terms" if given else "entities",
-        )
-    if given != ["entities"]:
-        finder = load_terms(data["terms"], settings) if given else finder
+    if "entities" not in data:
+        if "terms" in data:
+            finder = load_terms(data["terms"], settings)
+        if finder is None:
+            raise Invalid.at(NoteSchema.says_one(0), "entities")
         find = partial(finder.find, max_chars=settings.max_entity_chars)
         entities = _find_entities(text, offsets, data.get("section"), find)
         return Document(data.get("id"), text, entities, unit=unit)

@@ -1,6 +1,14 @@
 """Shapes of values in a request or a reply that marshmallow has no field for."""
 
-from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
 from negation_api.contract.errors import Invalid
 
@@ -8,7 +16,14 @@ MAX_ID_CHARS = 256
 
 
 class StrictSchema(Schema):
-    """Refuses unknown fields without repeating their names."""
+    """Refuses unknown fields without repeating their names.
+
+    :cvar exclusive: fields of which at most one may be given.
+    :cvar needs_one: whether one of them must be, unless it is known otherwise.
+    """
+
+    exclusive: tuple[str, ...] = ()
+    needs_one = False
 
     class Meta:
         unknown = RAISE
@@ -22,6 +37,17 @@ class StrictSchema(Schema):
             known = ", ".join(self.fields)
             raise ValidationError(f"{num_unknown} unknown fields; known are: {known}.")
         return data
+
+    @validates_schema
+    def refuse_several(self, data, **kwargs):
+        given = [name for name in self.exclusive if name in data]
+        if len(given) > 1:
+            raise ValidationError(self.says_one(len(given)), given[-1])
+
+    @classmethod
+    def says_one(cls, given: int) -> str:
+        """Say that one of the exclusive fields must be given, and how many are."""
+        return f"Must hold exactly one of: {', '.join(cls.exclusive)}; given {given}."
 
 
 class AtMost(validate.Length):

@@ -9,7 +9,7 @@ import json
 from functools import lru_cache
 
 from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
 from flask import Blueprint, render_template
 from markupsafe import Markup
 
@@ -104,10 +104,27 @@ FORMS = {
 }
 
 
+class _Converter(OpenAPIConverter):
+    """Says what fields of a :class:`shapes.StrictSchema` exclude each other."""
+
+    def schema2jsonschema(self, schema) -> dict:
+        described = super().schema2jsonschema(schema)
+        names = getattr(schema, "exclusive", ())
+        if names and schema.needs_one:
+            described["oneOf"] = [{"required": [name]} for name in names]
+        elif names:
+            described["not"] = {"required": list(names)}
+        return described
+
+
+class _Plugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 @lru_cache(maxsize=1)
 def describe() -> dict:
     """Generate the OpenAPI 3.1 description."""
-    plugin = MarshmallowPlugin(schema_name_resolver=_name)
+    plugin = _Plugin(schema_name_resolver=_name)
     spec = APISpec(
         title="negation_api",
         version=__version__,
