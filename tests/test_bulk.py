@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -123,7 +124,11 @@ def near(a, b) -> bool:
 
 
 def test_answers_are_those_of_the_service(run, notes, client, tmp_path):
-    assert run(notes, "-o", tmp_path / "out.jsonl")[0] == 0
+    """By the command that docs/bulk.md shows."""
+    page = (ROOT / "docs" / "bulk.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^python -m negation_api predict (.*)$", page, re.MULTILINE)
+    places = {"notes.jsonl": notes, "out.jsonl": tmp_path / "out.jsonl"}
+    assert run(*(places.get(word, word) for word in shown.split()))[0] == 0
     answers = load(tmp_path / "out.jsonl")
     bodies = load(notes)
     assert [answer["id"] for answer in answers] == [body["id"] for body in bodies]

@@ -181,6 +181,8 @@ def test_a_list_may_be_a_term_a_line(predict, tmp_path):
 def test_the_readme_s_command_counts(environ, tmp_path, monkeypatch):
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^python -m negation_api (.*--summary)$", readme, re.M)
+    page = (Path(__file__).parents[1] / "docs" / "terms.md").read_text("utf-8")
+    assert f"```sh\npython -m negation_api {command}\n```" in page
     files = re.findall(r"^```csv\n(.*?)^```", readme, re.M | re.S)
     monkeypatch.chdir(tmp_path)
     for name, text in zip(("notes.csv", "terms.csv"), files, strict=True):
