@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import socket
+import time
 import tracemalloc
 import zlib
 
 import pytest
 
+from negation_api.server.connection import ClientSocket
 from negation_api.settings import Settings
 
 BODY = json.dumps({"sentence": "denies [entity] pain [entity]"}).encode()
@@ -82,6 +85,17 @@ def test_a_bomb_costs_no_more_than_a_body(client):
     tracemalloc.stop()
     assert reply.status_code == 413
     assert peak < len(bomb) * 3 + 3 * MAX
+
+
+def test_the_worker_is_told_what_came_out(client):
+    ours, theirs = socket.socketpair()
+    held = []
+    with ClientSocket(ours) as sock, theirs:
+        sock.hold, sock.received = held.append, time.monotonic()
+        client.environ_base["gunicorn.socket"] = sock
+        assert gzipped(client, gzip.compress(BODY.ljust(MAX))).status_code == 200
+        assert ask(client, BODY).status_code == 200
+    assert held == [MAX]
 
 
 def test_a_gzip_body_has_no_more_than_a_hundred_members(client):

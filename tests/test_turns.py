@@ -56,6 +56,17 @@ def test_what_would_wait_too_long_by_the_pace_of_the_last_is_refused(
     assert turns.ask(request(100)) is is_taken
 
 
+def test_what_turned_out_to_be_more_work_counts_as_that(begun):
+    turns = Turns(begun.append, 99, 2.0, turns=1)
+    first, second = request(1), request(1)
+    turns.ask(first), turns.ask(second)
+    assert turns.ask(request(1))
+    turns.add(first, 10**7)  # ten seconds at the first guess
+    assert not turns.ask(request(1))
+    turns.end(first)
+    assert turns.ask(request(1))
+
+
 def test_what_waited_too_long_after_all_has_no_turn(begun):
     turns = Turns(begun.append, 9, 9.0, turns=1)
     first, late, other = request(1), request(1, waited=9.5), request(1)

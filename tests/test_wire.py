@@ -153,6 +153,14 @@ def test_a_refusal_says_what_is_taken(server, kind):
     assert SAID[kind] in reply.json["detail"]
 
 
+@pytest.mark.parametrize("kind", ["no Host", "an expectation", "a path of 9 kB"])
+def test_a_refusal_of_head_has_no_body(server, kind):
+    raw, status = REFUSED[kind]
+    (reply,), closed = exchange(server, raw.replace(b"GET", b"HEAD", 1))
+    assert reply.status == status and closed
+    assert int(reply.headers["content-length"]) > 0 and reply.body == b""
+
+
 def test_http_1_0_needs_no_host(server):
     replies, closed = exchange(server, b"GET /health HTTP/1.0\r\n\r\n")
     assert [reply.status for reply in replies] == [200] and closed

@@ -7,22 +7,33 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
+from math import inf
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
 
+from negation_api.inference.admission import QueueFull
 from negation_api.inference.seats import Seats
-from negation_api.server.worker import Worker
+from negation_api.server.turns import Turns
+from negation_api.server.worker import LANES, Worker
 from negation_api.settings import Settings
 from server import wait_until
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-EXPECTING = (
-    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
-    b"Expect: 100-continue\r\n\r\n"
-)
+POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+EXPECTING = POST + b"Expect: 100-continue\r\n\r\n"
 TO_ARRIVE = 0.1  # seconds, on the loopback
+
+
+class Application:
+    """Does what is put into *run*."""
+
+    extensions = {"negation_api": SimpleNamespace(settings=Settings())}
+
+    def __call__(self, environ, start_response):
+        return self.run(environ, start_response)
 
 
 @pytest.fixture
@@ -35,9 +46,9 @@ def make_worker():
         config.set("worker_connections", connections)
         config.set("worker_tmp_dir", "/dev/shm")
         log = SimpleNamespace(debug=print, info=print, exception=print)
+        log.access = lambda *args: None
         worker = Worker(1, os.getpid(), [], None, 30, config, log)
-        service = SimpleNamespace(settings=Settings())
-        worker.wsgi = SimpleNamespace(extensions={"negation_api": service})
+        worker.wsgi = Application()
         worker.seat, worker.seats = 0, Seats(1)
         worker.poller = selectors.DefaultSelector()
         listener = socket.create_server(("127.0.0.1", 0))
@@ -92,6 +103,78 @@ def test_a_full_worker_asks_for_no_body(make_worker):
     with connect(worker, EXPECTING) as client:
         worker.wait_for_and_dispatch_events(5)
         assert client.recv(65536).startswith(b"HTTP/1.1 429 ")
+
+
+def hand_on(worker, data: bytes, run) -> bytes:
+    """Send *data* and have it handled by *run*; give what is answered."""
+    pool = SimpleNamespace(submit=lambda call, conn: call(conn))
+    worker._lanes = {name: pool for name in LANES}
+    worker._turns = Turns(partial(worker._submit, pool), 9, 9.0)
+    worker.method_queue = SimpleNamespace(defer=lambda call, conn: call(conn))
+    worker.wsgi.run = run
+    with connect(worker, data) as client:
+        client.settimeout(5)
+        client.shutdown(socket.SHUT_WR)
+        worker.wait_for_and_dispatch_events(5)
+        return b"".join(iter(partial(client.recv, 65536), b""))
+
+
+def test_an_answer_that_fails_midway_leaves_no_connection_behind(make_worker):
+    def fail(environ, start_response):
+        start_response("200 OK", [("Content-Length", "9")])
+        yield b"begun"
+        raise RuntimeError
+
+    worker = make_worker()
+    hand_on(worker, GET + b"\r\n", fail)
+    for conn in worker._waiting:  # for the client to close, if it is not closed
+        worker._discard(conn)
+    assert worker.nr_conns == 0
+
+
+@pytest.mark.parametrize("count, status", [(64, 200), (65, 429)])
+def test_what_comes_out_of_bodies_is_held_by_all_together(make_worker, count, status):
+    """Those before are in the model's queue, say."""
+    worker, seen = make_worker(), []
+
+    def unpack(environ, start_response):
+        try:
+            for _ in range(count):
+                environ["gunicorn.socket"].hold(worker.settings.max_body_bytes - 10)
+            seen.append(200)
+        except QueueFull:
+            seen.append(429)
+        start_response("200 OK", [])
+        return []
+
+    hand_on(worker, POST + b"Connection: close\r\n\r\n0123456789", unpack)
+    assert seen == [status]
+    assert worker._held.count == 0  # it is answered
+
+
+def test_a_refusal_of_head_has_no_body(make_worker):
+    worker = make_worker()
+    worker._in_lane["read"] = inf
+    for raw, status in (b"HEAD /docs", 429), (b"HEAD /%b" % bytes(9_000), 414):
+        found = [
+            hand_on(worker, line + b" HTTP/1.1\r\nHost: x\r\n\r\n", None)
+            for line in (raw, raw.replace(b"HEAD", b"GET"))
+        ]
+        (head, nothing), (same, body) = (each.split(b"\r\n\r\n") for each in found)
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert b"Content-Length: %d\r\n" % len(body) in head and body
+        assert nothing == b""
+
+
+def test_a_turn_reads_no_more_of_one_connection_than_is_soon_parsed(make_worker):
+    chunked = b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    worker = make_worker()
+    with connect(worker, chunked + b"1\r\n{\r\n" * 9_000):
+        worker.wait_for_and_dispatch_events(5)
+        (conn,) = worker._waiting
+        assert len(conn.incoming.data) <= 16 * 1024
+        worker.wait_for_and_dispatch_events(5)
+        assert len(conn.incoming.data) > 16 * 1024
 
 
 class Listener:

@@ -19,6 +19,7 @@ import yaml
 
 from negation_api.commands.serve import GUNICORN, configuration
 from negation_api.layout import Layout
+from negation_api.server.connection import MAX_BODIES
 from negation_api.settings import Settings
 
 TEMPLATE = "infra/environment.yaml"
@@ -160,7 +161,7 @@ def _apply(rule: Rule, facts: dict) -> Iterator[str]:
 
 def _memory(settings: Settings, workers: int) -> int:
     """Estimate the memory that the service needs at most, MB."""
-    bodies = 64 * settings.max_body_bytes / 1024**2  # worker.MAX_INCOMING_BODIES
+    bodies = 2 * MAX_BODIES * settings.max_body_bytes / 1024**2  # and answers
     models = {settings.model} | ({"embedded"} if settings.axes else set())
     weights = sum(MODEL_MB.get(model, LARGE_MODEL_MB) for model in models)
     return round(BASE_MB + COPIES * weights + workers * (WORKER_MB + bodies))

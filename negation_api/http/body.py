@@ -45,6 +45,7 @@ class Request(flask.Request):
 
         :raises UnknownCoding: before anything of it is read.
         :raises RequestEntityTooLarge: when more comes out than may come in.
+        :raises QueueFull: when all requests together hold too much.
         """
         codings = self.headers.get("Content-Encoding", "").lower().split(",")
         codings = [c.strip() for c in codings if c.strip() not in ("", "identity")]
@@ -52,7 +53,11 @@ class Request(flask.Request):
             return super().stream
         if codings not in GZIP:
             raise UnknownCoding
-        return io.BytesIO(_gunzip(super().stream, self.max_content_length))
+        data = _gunzip(super().stream, self.max_content_length)
+        # Our worker bounds what all requests hold, and knows what came in alone.
+        connection = self.environ.get("gunicorn.socket")
+        getattr(connection, "hold", lambda count: None)(len(data))
+        return io.BytesIO(data)
 
     def on_json_loading_failed(self, error):
         raise error or NotJSONType

@@ -2,13 +2,16 @@
 
 import selectors
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 from gunicorn.workers import gthread
 
 from negation_api.server.parsing import Parser
-from negation_api.server.receiving import Incoming
+from negation_api.server.receiving import CRLF, Incoming
+
+MAX_BODIES = 64  # of the largest size, in a worker's memory; as much of answers
 
 
 class ClientSocket(socket.socket):
@@ -17,6 +20,8 @@ class ClientSocket(socket.socket):
     :ivar unsent: what is to be sent.
     :ivar received: when the request was complete, by ``time.monotonic``.
     :ivar end_turn: to be called when the rest of the request is waiting.
+    :ivar hold: to be called with the number of bytes that came out of its body.
+    :ivar answers_head: no body may be sent (RFC 9110, 9.3.2).
     """
 
     def __init__(self, accepted: socket.socket):
@@ -25,6 +30,8 @@ class ClientSocket(socket.socket):
         self.unsent = bytearray()
         self.received = 0.0
         self.end_turn: Callable[[], None] = lambda: None
+        self.hold: Callable[[int], None] = lambda count: None
+        self.answers_head = False
 
     def setblocking(self, flag):
         """Do nothing: Gunicorn would have a thread wait."""
@@ -57,6 +64,7 @@ class Connection(gthread.TConn):
     :ivar num_held: its bytes, until it is answered.
     :ivar num_unsent: bytes of the answer that the client has not taken yet.
     :ivar keeps_open: whether the connection outlives the answer.
+    :ivar is_open: whether it counts as open; a thread may have closed its socket.
     """
 
     def __init__(self, worker, sock, client, server):
@@ -66,14 +74,34 @@ class Connection(gthread.TConn):
         self.data_ready = True  # when it comes to a thread
         self.request = b""
         self.must_close = self.keeps_open = False
+        self.is_open = True
         self.is_head = self.wants_body = False
         self.lane: str | None = None
         self.cost = self.num_held = self.num_unsent = 0
+
+    def note_method(self) -> None:
+        """Let the answer have no body, if that is what is asked for."""
+        start = (self.request or self.incoming.data)[:16]
+        self.sock.answers_head = start.lstrip(CRLF).startswith(b"HEAD ")
 
     def init(self):
         if not self.initialized:
             self.parser = Parser(self.cfg, self.client)
             super().init()
+
+
+class Total:
+    """A sum to which any thread may add."""
+
+    def __init__(self):
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> int:
+        """Add *count*; give what it is then."""
+        with self._lock:
+            self.count += count
+            return self.count
 
 
 class Waiting:

@@ -45,7 +45,7 @@ def _answer(sock, problem: dict, seconds=None, error: str | None = None) -> None
         head["Retry-After"] = retry_after(1)
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     lines += [f"{name}: {value}" for name, value in head.items()]
-    sock.sendall("\r\n".join([*lines, "", body]).encode())
+    sock.sendall("\r\n".join([*lines, "", "" if sock.answers_head else body]).encode())
     metrics.count(None, status)
     telemetry.log_request(status, request_id, seconds, error=error)
 

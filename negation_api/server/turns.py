@@ -61,6 +61,12 @@ class Turns:
         self._next()
         return True
 
+    def add(self, conn, cost: int) -> None:
+        """Note that *conn*, whose turn it is, is more work than was known."""
+        with self._lock:
+            conn.cost += cost
+            self._cost += cost
+
     def take_late(self) -> list:
         """Give those that waited too long after all; they have no turn any more."""
         since = time.monotonic() - self._seconds

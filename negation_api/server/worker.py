@@ -40,14 +40,13 @@ from gunicorn.workers import gthread
 
 from negation_api.contract.cnlpt import QUESTIONS
 from negation_api.http.service import service_of
-from negation_api.inference.admission import MAX_WAIT
-from negation_api.server.connection import Connection, Waiting
+from negation_api.inference.admission import MAX_WAIT, QueueFull, retry_after
+from negation_api.server.connection import MAX_BODIES, Connection, Total, Waiting
 from negation_api.server.parsing import BodyWanted
 from negation_api.server.refusals import answer_error, refuse
 from negation_api.server.turns import REQUEST_COST, Turns
 
-RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
-MAX_BODIES = 64  # of the largest size, in memory; as much of answers
+RECEIVE_BYTES = 16 * 1024  # at a time, of one connection: 3,000 chunks of a byte
 LINGER_SECONDS = 2.0
 STOPPING_SECONDS = 2.0  # that an idle connection is kept, for what may be on its way
 ACCEPT_AT_ONCE = 16
@@ -78,7 +77,7 @@ class Worker(gthread.ThreadWorker):
         self.max_connections = self.worker_connections
         self.worker_connections = inf  # Gunicorn would stop accepting
         self._waiting = Waiting("silent idle receiving sending lingering".split())
-        self._num_held = 0  # bytes of all requests, from the first to the answer
+        self._held = Total()  # bytes of all requests, from the first to the answer
         self._num_unsent = 0  # bytes of all answers that are being sent
         self._in_lane = Counter()
         self._patient_turn = threading.Lock()  # of the patient, beside the other turns
@@ -86,6 +85,11 @@ class Worker(gthread.ThreadWorker):
     @property
     def settings(self):
         return service_of(self.wsgi).settings
+
+    @property
+    def max_bytes(self) -> int:
+        """How much all requests may hold, and as much all answers."""
+        return MAX_BODIES * self.settings.max_body_bytes
 
     @property
     def nr_conns(self) -> int:
@@ -157,7 +161,7 @@ class Worker(gthread.ThreadWorker):
     def _try(self, call, conn: Connection) -> None:
         """Call with *conn*, which cannot end the worker, whatever is wrong with it."""
         try:
-            if conn.sock.fileno() >= 0:  # not dropped since it was found to be ready
+            if conn.is_open:  # not dropped since it was found to be ready
                 call(conn)
         except OSError:
             self._drop(conn)  # the client is gone
@@ -176,7 +180,7 @@ class Worker(gthread.ThreadWorker):
             self._await_more(conn)
             return
         conn.incoming.data += data
-        self._num_held += len(data)
+        self._held.add(len(data))
         if data:
             self._go_on(conn)
         elif conn.incoming.head:
@@ -186,9 +190,8 @@ class Worker(gthread.ThreadWorker):
 
     def _go_on(self, conn: Connection) -> None:
         """See whether there is a request in what was received."""
-        most = MAX_BODIES * self.settings.max_body_bytes
         if conn.incoming.is_complete():
-            if self._num_held > most:
+            if self._held.count > self.max_bytes:
                 self._refuse(conn, 429)
             else:
                 self._take(conn)
@@ -198,8 +201,10 @@ class Worker(gthread.ThreadWorker):
             self._ask_about_head(conn)
         else:
             self._await_more(conn)
-            while self._num_held > most and (old := self._waiting.oldest("receiving")):
-                self._refuse(old, 503)
+            while self._held.count > self.max_bytes:
+                if not (oldest := self._waiting.oldest("receiving")):
+                    break
+                self._refuse(oldest, 503)
 
     def _await_more(self, conn: Connection) -> None:
         before = self._waiting.what(conn)
@@ -259,13 +264,14 @@ class Worker(gthread.ThreadWorker):
         """Take *conn* off the books, all but the one of open connections."""
         self._waiting.remove(conn)
         self._note_unsent(conn, 0)
-        self._num_held -= conn.num_held + len(conn.incoming.data)
+        self._held.add(-conn.num_held - len(conn.incoming.data))
         conn.num_held = 0
         conn.request = b""
         conn.incoming.data.clear()
 
     def _drop(self, conn: Connection) -> None:
-        if conn.sock.fileno() >= 0:
+        if conn.is_open:
+            conn.is_open = False
             self._forget(conn)
             self.nr_conns -= 1
             conn.sock.close()
@@ -275,6 +281,7 @@ class Worker(gthread.ThreadWorker):
         conn.num_unsent = count
 
     def _refuse(self, conn: Connection, status: int) -> None:
+        conn.note_method()
         self._forget(conn)
         refuse(conn.sock, status, self.settings, conn.opened)
         conn.keeps_open = False
@@ -284,7 +291,7 @@ class Worker(gthread.ThreadWorker):
         """Go on when a thread has handled a request."""
         if conn.lane:
             self._in_lane[conn.lane] -= 1
-        self._num_held -= conn.num_held
+        self._held.add(-conn.num_held)
         conn.num_held = 0
         self._try(self._continue if conn.wants_body else self._send, conn)
 
@@ -298,7 +305,7 @@ class Worker(gthread.ThreadWorker):
         if self._waiting.what(conn) != "sending":
             seconds = self.settings.read_timeout
             self._wait(conn, "sending", seconds, self._send, selectors.EVENT_WRITE)
-        if self._num_unsent > MAX_BODIES * self.settings.max_body_bytes:
+        if self._num_unsent > self.max_bytes:
             self._drop(self._waiting.oldest("sending"))
 
     def murder_pending(self):
@@ -363,6 +370,7 @@ class Worker(gthread.ThreadWorker):
 
     def _run(self, conn: Connection) -> None:
         conn.keeps_open = False
+        conn.sock.hold = partial(self._hold, conn)
         if conn.lane is None:
             conn.sock.end_turn = _once(self._turns.end, conn)
         elif conn.lane == "patient":
@@ -380,8 +388,20 @@ class Worker(gthread.ThreadWorker):
             conn.sock.end_turn()
             self.method_queue.defer(self._finish, conn)
 
+    def _hold(self, conn: Connection, count: int) -> None:
+        """Count what came out of a body that was compressed.
+
+        :raises QueueFull: when all requests together hold too much.
+        """
+        conn.num_held += count
+        if conn.lane is None:
+            self._turns.add(conn, count)
+        if self._held.add(count) > self.max_bytes:
+            raise QueueFull(retry_after(1))
+
     def handle(self, conn: Connection) -> bool:
         conn.init()
+        conn.note_method()
         conn.parser.put(conn.request, conn.must_close, conn.is_head)
         conn.request = b""
         return super().handle(conn) and conn.parser.is_done()
