@@ -78,6 +78,10 @@ class Settings:
         "whether whose and when are answered too, by the embedded model beside a model"
         " that knows labels only",
     )
+    early_exit: bool = _setting(
+        True,
+        "whether rows that are settled after an inner layer leave the model there",
+    )
     playground: bool = _setting(
         True, "`on` serves a page at `/` to try the service in a browser; `off`: 404"
     )

@@ -24,7 +24,8 @@ def test_columns_keep_their_names_and_order():
     scores = ["PRESENT", "ABSENT", "POSSIBLE"]
     place = ["id", "entity_id", "start", "end"]
     assert list(NOTE)[:4] == ["line", "id", "marked", "predictions"]
-    axes, asked = ["experiencer", "temporality"], ["fhir", "context", "section", "cues"]
+    axes = ["experiencer", "temporality"]
+    asked = ["fhir", "context", "section", "cues", "layers"]
     assert list(NOTE)[4:] == ["label", "score", "scores", *axes, "holds", *asked]
     assert list(FLAT)[:10] == ["line", *place, "label", "score", *scores]
     experiencer = ["experiencer", "experiencer_score", "PATIENT", "FAMILY", "OTHER"]
@@ -60,7 +61,7 @@ def test_a_reply_has_the_members_that_are_columns(axes_client, explain):
     body = NOTE_BODY | {"explain": explain, "fhir": explain, "section": "Lungs"}
     prediction = axes_client.post("/predict", json=body).json["predictions"][0]
     missing = set() if explain else {"context", "section", "cues", "fhir"}
-    missing |= {"term", "code"}
+    missing |= {"term", "code", "layers"}  # of a list, and of a real model
     arrow = arrow_schema(pyarrow, SPARK).field("predictions").type.value_type
     assert set(names(arrow)) == set(prediction) | missing
 

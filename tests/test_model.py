@@ -555,7 +555,7 @@ def test_nan_after_the_start_is_an_error_never_a_number(value):
 
     class Spoilt:
         def __call__(self, rows):
-            return torch.tensor([[0.0, float(value), 1.0]] * len(rows))
+            return torch.tensor([[0.0, float(value), 1.0]] * len(rows)), None
 
     tokenizer = BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1})
     labels = dict(enumerate(LABELS))

@@ -66,6 +66,24 @@ def add_axes(directory: Path) -> Path:
     return directory
 
 
+def add_exits(directory: Path, thresholds: dict[int, float]) -> Path:
+    """Give a model with axes an exit with random weights after each layer named."""
+    path = directory / "model.safetensors"
+    tensors = load_file(path)
+    width = tensors["classifier.weight"].shape[1]
+    chance = torch.Generator().manual_seed(20261129)
+    for layer in thresholds:
+        shapes = {"pooler": (width, 2 * width), "head": (3 + 3 * len(AXES), width)}
+        for name, (size, given) in shapes.items():
+            weight = torch.randn(size, given, generator=chance) / given**0.5
+            weight = weight if name == "pooler" else 3 * weight
+            tensors[f"exits.{layer}.{name}.weight"] = weight
+            tensors[f"exits.{layer}.{name}.bias"] = torch.randn(size, generator=chance)
+    save_file(tensors, path, metadata={"format": "pt"})
+    edit_config(directory, exits=thresholds)
+    return directory
+
+
 def write_bert_base(directory: Path):
     """Write a repository of the published model's size, 433 MB."""
     return write_bert(

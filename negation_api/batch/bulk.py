@@ -324,7 +324,7 @@ def _seed(job: Job, settings: Settings, classifier, finder: Finder | None) -> by
     """Give everything but its rows that a part depends on."""
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
-    asked = job.explain, job.fhir, settings.axes
+    asked = job.explain, job.fhir, settings.axes, settings.early_exit
     shape = job.shape, job.first_id
     sought = finder and finder.digest, job.summary
     options = (job.format_out, job.one_entity, *shape, *asked, *sought)

@@ -434,6 +434,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--to", default="predictions", choices=("predictions", "note_nlp"))
     add("--first-id", type=int, default=1, help="note_nlp_id of the first row")
     add("--axes", default="on", choices=("on", "off"), help="answer whose and when")
+    add("--early-exit", default="on", choices=("on", "off"), help="leave when settled")
     add("--precision", default="fp32", choices=("fp32", "int8"))
     add("--explain", action="store_true", help="give the sentence that was read")
     add("--fhir", action="store_true", help="give FHIR's word for each label")
@@ -471,7 +472,10 @@ def do(spark: SparkSession, args: argparse.Namespace, load=load_model) -> None:
     :raises JobError: when it cannot be done.
     """
     settings = Settings(
-        model=args.model, precision=args.precision, axes=args.axes == "on"
+        model=args.model,
+        precision=args.precision,
+        axes=args.axes == "on",
+        early_exit=args.early_exit == "on",
     )
     options = {"explain": args.explain, "fhir": args.fhir}
     terms = _read_terms(args.terms, settings)

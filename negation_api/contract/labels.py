@@ -35,14 +35,18 @@ class Choice:
 
 @dataclass(frozen=True)
 class Prediction(Choice):
-    """The assertion status of one entity, and its axes if the model answers them."""
+    """The assertion status of one entity, and its axes if the model answers them.
+
+    :ivar layers: after how many of the model's layers it was answered, if known.
+    """
 
     experiencer: Choice | None = None
     temporality: Choice | None = None
+    layers: int | None = None
 
     def label_only(self) -> "Prediction":
         """Give the same without its axes."""
-        return Prediction(self.scores)
+        return Prediction(self.scores, layers=self.layers)
 
     @property
     def holds(self) -> bool | None:

@@ -154,6 +154,13 @@ class StatusSchema(Schema):
             "option": "explain",
         },
     )
+    layers = fields.Integer(
+        metadata={
+            "description": "with `explain`: after how many of the model's layers it was"
+            " answered",
+            "option": "explain",
+        }
+    )
 
 
 class EntitySchema(Schema):
@@ -255,8 +262,9 @@ def dump_document(
         for status, given, text in zip(statuses, predictions, texts, strict=True):
             status["fhir"] = fhir.members(given, text)
     if query.explain:
-        for status, more in zip(statuses, _explanations(document, headed), strict=True):
-            status.update(more)
+        more = _explanations(document, predictions, headed)
+        for status, own in zip(statuses, more, strict=True):
+            status.update(own)
         for status, own in zip(statuses, cues or ()):
             status["cues"] = own
         _convert(document, statuses)
@@ -287,13 +295,17 @@ def _convert(document: Document, statuses: list[dict]) -> None:
             ]
 
 
-def _explanations(document: Document, headed: bool) -> Iterator[dict]:
-    """Give for each row what the model read, and the section it stands in."""
+def _explanations(document: Document, predictions, headed: bool) -> Iterator[dict]:
+    """Give for each row what the model read, in which section, through how much."""
     read = document.headed if headed else document.sentences
     entities = document.entities or [None] * len(read)
-    for context, entity in zip(read, entities, strict=True):
+    for context, entity, given in zip(read, entities, predictions, strict=True):
         section = entity and document.section(entity)
-        yield {"context": context} | ({"section": section} if section else {})
+        yield {
+            "context": context,
+            **({"section": section} if section else {}),
+            **({"layers": given.layers} if given.layers else {}),
+        }
 
 
 def _status(prediction: Prediction) -> dict:

@@ -69,10 +69,16 @@ experiencers = Counter(
 temporalities = Counter(
     "negation_api_temporalities", "Entities answered with when.", ["temporality"]
 )
+layers = Counter(
+    "negation_api_layers",
+    "Entities answered, by after how many of the model's layers.",
+    ["layers"],
+)
 answered = {
     "label": predictions,
     "experiencer": experiencers,
     "temporality": temporalities,
+    "layers": layers,
 }
 batch_rows = Histogram(
     "negation_api_batch_rows",

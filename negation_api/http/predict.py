@@ -84,12 +84,13 @@ def _classify(rows: list[Row], classify: Callable) -> list[Prediction]:
     return predictions
 
 
-def _answers(predictions: list[Prediction]) -> dict[str, list[str]]:
+def _answers(predictions: list[Prediction]) -> dict[str, list]:
     """Give what is answered to each question, to be counted."""
     answers = {"label": [prediction.label for prediction in predictions]}
     for axis in AXES:
         choices = [getattr(prediction, axis) for prediction in predictions]
         answers[axis] = [choice.label for choice in choices if choice]
+    answers["layers"] = [each.layers for each in predictions if each.layers]
     return answers
 
 

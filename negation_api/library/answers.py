@@ -7,7 +7,15 @@ from negation_api.contract.labels import AXES, Choice, Prediction
 from negation_api.text.markers import MARKER, is_marked, marked_span
 from negation_api.text.offsets import Offsets
 
-OWN = "id", "term", "code", "context", "section", "fhir"  # as a reply has them
+OWN = (
+    "id",
+    "term",
+    "code",
+    "context",
+    "section",
+    "layers",
+    "fhir",
+)  # as a reply has them
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Answer(Prediction):
     :ivar term, code: what it was found by, in a document with a list of terms.
     :ivar context: with *explain*: what the model read.
     :ivar section: with *explain*: the heading it stands under, if it does.
+    :ivar layers: with *explain*: after how many of the model's layers it was answered.
     :ivar cues: with *explain*: ``label`` or an axis -> what decided, where the answer
         is not the default.
     :ivar fhir: with *fhir*: as in a reply (``docs/fhir.md``).

@@ -33,6 +33,7 @@ def load(
     *,
     precision: str = "fp32",
     axes: bool = True,
+    early_exit: bool = True,
     cpus: int = 0,
     revision: str = Settings.model_revision,
     models_dir: str | PathLike = Settings.models_dir,
@@ -47,6 +48,7 @@ def load(
         that ``negation-api model fetch`` brought into *models_dir*.
     :param precision: ``fp32``, or ``int8`` for quantized linear layers.
     :param axes: whether whose and when are answered too.
+    :param early_exit: whether rows that are settled after an inner layer leave there.
     :param cpus: how many batches are computed at once; 0 is the CPUs there are.
     :raises ModelError: in one line, when there is nothing sound to load.
     :raises SettingError: a ValueError, for an argument that cannot be used.
@@ -57,6 +59,7 @@ def load(
         "MODELS_DIR": os.fspath(models_dir),
         "PRECISION": precision,
         "AXES": "on" if axes else "off",
+        "EARLY_EXIT": "on" if early_exit else "off",
         "CPUS": str(cpus),
     }
     return _load(replace(Settings.from_env(given), **NO_LIMIT))

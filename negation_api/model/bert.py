@@ -8,6 +8,7 @@ the weights transformers' own; what differs is the order of the work:
   the longest of a group of rows of like length.
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
+- A row that is settled at an exit (``exits.py``) leaves the matrix.
 - What is large is computed in memory that each thread keeps, in buffers: "x" is
   what goes from layer to layer; "linear" what a linear layer gives; "mixed" what
   attention does; "wide" what is wider, or padded, on the way to the next of them. What
@@ -18,15 +19,16 @@ The fewer and larger the operators, the less often inference threads and request
 threads wait for each other's hold on Python.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from itertools import chain
 
 import torch
 from torch.nn import functional
 
-from negation_api.model.linear import Linear, PlainLinear
+from negation_api.model.exits import Exit, ExitWeights, Marks
+from negation_api.model.linear import Linear, PlainLinear, make_linear
 from negation_api.model.quantize import QuantizedLinear
 from negation_api.model.workspace import Workspace
 
@@ -114,15 +116,60 @@ def divide(lengths: Sequence[int]) -> list[Group]:
     return [*groups, Group.of(lengths[begin:], begin, token)]
 
 
+class Batch:
+    """The rows that are still on their way through the layers, the longest first.
+
+    :ivar x: (tokens, width).
+    :ivar places: (rows), where each stood among the rows that were given.
+    :ivar starts: (rows), the first token of each.
+    :ivar marks: where their markers stand; None in a model without exits.
+    """
+
+    def __init__(
+        self,
+        x: torch.Tensor,
+        lengths: torch.Tensor,
+        places: torch.Tensor,
+        marks: Marks | None,
+    ):
+        self.x = x
+        self._lengths = lengths
+        self.places = places
+        self.groups = divide(lengths.tolist())
+        self.starts = lengths.cumsum(0) - lengths
+        self.marks = marks
+
+    def at_marks(self) -> torch.Tensor:
+        """Give what is at each row's markers, (rows, 2 * width)."""
+        return self.x[self.starts[:, None] + self.marks.places].flatten(1)
+
+    def take(self, rows: torch.Tensor, space: Workspace) -> "Batch":
+        """Give the batch of *rows*, a mask, alone."""
+        tokens = rows.repeat_interleave(self._lengths).nonzero().squeeze(1)
+        size = len(tokens), self.x.shape[1]
+        kept = torch.index_select(self.x, 0, tokens, out=space.take("linear", *size))
+        x = space.take("x", *size).copy_(kept)
+        return Batch(x, self._lengths[rows], self.places[rows], self.marks.take(rows))
+
+
 class PackedBert:
     """A BERT classifier's forward pass over packed rows.
 
     :param network: ``BertForSequenceClassification``, whose weights are taken over.
     :param int8: quantize all linear layers but the last.
     :param last: more last layers, whose logits follow those of the labels.
+    :param exits: those after inner layers, by the number of the layer.
+    :param marker: token ids of an entity's marker, for the exits.
     """
 
-    def __init__(self, network, int8: bool, last: Sequence[torch.nn.Linear] = ()):
+    def __init__(
+        self,
+        network,
+        int8: bool,
+        last: Sequence[torch.nn.Linear] = (),
+        exits: Mapping[int, ExitWeights] = {},
+        marker: Sequence[int] = (),
+    ):
         bert, config = network.bert, network.config
         self._space = space = Workspace()
         make = partial(QuantizedLinear if int8 else PlainLinear, space)
@@ -142,15 +189,44 @@ class PackedBert:
         self._pooler = make(bert.pooler.dense)
         joined = _join(network.classifier, *last)
         self._classifier = PlainLinear(space, joined, own=own)
+        self._num_columns = joined.out_features
+        self._exits = {n: Exit(space, each, own) for n, each in exits.items()}
+        self._marker = marker
         if int8:  # before a fork, so that the code is shared
             for linear in self._layers[0].linears:
                 linear.prepare(config.max_position_embeddings)
 
-    def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Give the logits (rows, labels and values of heads) of rows of token ids."""
+    def __call__(
+        self, rows: Sequence[Sequence[int]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give logits (rows, labels and values of heads) of rows of token ids.
+
+        And after how many layers each row was answered, (rows).
+        """
+        batch = self._embed(rows)
+        logits = torch.empty(len(rows), self._num_columns)
+        depths = torch.full((len(rows),), len(self._layers))
+        for depth, layer in enumerate(self._layers[:-1], 1):
+            batch.x = layer(batch.x, batch.groups)
+            if depth not in self._exits:
+                continue
+            early, settled = self._exits[depth](batch.at_marks())
+            settled &= batch.marks.present
+            places = batch.places[settled]
+            logits[places], depths[places] = early[settled], depth
+            if len(places) == len(settled):
+                break
+            if len(places):
+                batch = batch.take(~settled, self._space)
+        else:
+            x = self._layers[-1].first(batch.x, batch.groups, batch.starts)
+            logits[batch.places] = self._classifier(self._pooler(x).tanh())
+        self._space.give_back()
+        return logits, depths
+
+    def _embed(self, rows: Sequence[Sequence[int]]) -> Batch:
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
         lengths = [len(rows[place]) for place in order]
-        groups = divide(lengths)
         ids = torch.tensor(list(chain.from_iterable(rows[place] for place in order)))
         positions = torch.tensor(list(chain.from_iterable(map(range, lengths))))
         size = len(ids), self._words.shape[1]
@@ -159,14 +235,9 @@ class PackedBert:
         places = self._space.take("linear", *size)
         torch.index_select(self._places, 0, positions, out=places)
         x.copy_(self._norm(x.add_(places)))
-        for layer in self._layers[:-1]:
-            x = layer(x, groups)
-        starts = torch.tensor([0, *accumulate(lengths[:-1])])
-        x = self._layers[-1].first(x, groups, starts)
-        logits = self._classifier(self._pooler(x).tanh())
-        logits = torch.empty_like(logits).index_copy_(0, torch.tensor(order), logits)
-        self._space.give_back()
-        return logits
+        sizes = torch.tensor(lengths)
+        marks = Marks.find(ids, sizes, self._marker) if self._exits else None
+        return Batch(x, sizes, torch.tensor(order), marks)
 
 
 class Layer:
@@ -226,12 +297,8 @@ def _mix(query, key, value, mask) -> torch.Tensor:
 
 def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:
     """Make one linear layer that gives what *layers* give, side by side."""
-    weight = torch.cat([layer.weight.detach() for layer in layers])
-    joined = torch.nn.Linear(*weight.shape[::-1], device="meta")
-    joined.weight = torch.nn.Parameter(weight, requires_grad=False)
-    bias = torch.cat([layer.bias.detach() for layer in layers])
-    joined.bias = torch.nn.Parameter(bias, requires_grad=False)
-    return joined
+    weight = torch.cat([layer.weight for layer in layers])
+    return make_linear(weight, torch.cat([layer.bias for layer in layers]))
 
 
 def _norm(layer: torch.nn.LayerNorm, own) -> Norm:

@@ -44,6 +44,7 @@ from negation_api.model.artefact import (  # noqa: E402
 )
 from negation_api.model.beside import Beside  # noqa: E402
 from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
+from negation_api.model.exits import VALUES, read_exits, read_linear  # noqa: E402
 from negation_api.model.quantize import why_not  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import (  # noqa: E402
@@ -67,8 +68,9 @@ log = logging.getLogger(__name__)
 class AssertionClassifier:
     """Tokenizes marked sentences and classifies batches of them.
 
-    :param forward: maps rows of token ids to logits (rows, columns): those of the
-        labels, then those of each axis.
+    :param forward: maps rows of token ids to logits (rows, columns), those of the
+        labels, then those of each axis; and to after how many layers each was
+        answered, (rows), or None where all take the same way.
     :param axes: the values of each axis that the model answers, in that order.
     :ivar labels: the model's own, in the order of its logits, upper case.
     :ivar axes: the values of each axis that it answers.
@@ -212,9 +214,10 @@ class AssertionClassifier:
 
         :raises ModelError: when the network gives anything but numbers.
         """
-        logits = self._forward(rows).float()  # (rows, columns)
+        logits, depths = self._forward(rows)
+        depths = [None] * len(rows) if depths is None else depths.tolist()
         questions = self.labels, *self.axes.values()
-        pieces = logits.split([len(values) for values in questions], dim=-1)
+        pieces = logits.float().split([len(values) for values in questions], dim=-1)
         scores = [piece.softmax(dim=-1) for piece in pieces]
         if not all(each.isfinite().all() for each in scores):
             raise ModelError("the model gave something that is not a number")
@@ -224,8 +227,8 @@ class AssertionClassifier:
         )
         choices = [map(Choice, each) for each in axes]
         return [
-            Prediction(label, **dict(zip(self.axes, answers)))
-            for label, *answers in zip(labels, *choices)
+            Prediction(label, **dict(zip(self.axes, answers)), layers=depth)
+            for depth, label, *answers in zip(depths, labels, *choices)
         ]
 
 
@@ -236,13 +239,13 @@ class PaddedNetwork:
         self._network = network
         self._pad = pad
 
-    def __call__(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    def __call__(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, None]:
         """Give the logits (rows, labels) of rows of token ids."""
         lengths = torch.tensor([len(row) for row in rows])
         longest = int(lengths.max())
         padded = [[*row, *[self._pad] * (longest - len(row))] for row in rows]
         mask = (torch.arange(longest) < lengths[:, None]).long()
-        return self._network(torch.tensor(padded), attention_mask=mask).logits
+        return self._network(torch.tensor(padded), attention_mask=mask).logits, None
 
 
 def _token_span(span: Span, encoding) -> Span:
@@ -289,6 +292,7 @@ def _read_config(directory: Path):
     try:
         _labels(config)
         _check_axes(config)
+        _check_exits(config)
     except ModelError as error:
         raise ModelError(f"{directory / CONFIG}: {error}") from None
     return config
@@ -300,6 +304,20 @@ def _check_axes(config) -> None:
     for axis, values in AXES.items():
         if axes and tuple(axes.get(axis, ())) != values:
             raise ModelError(f"axes.{axis} must be {', '.join(values)}")
+
+
+def _check_exits(config) -> None:
+    """See that exits stand after inner layers and have thresholds."""
+    exits = getattr(config, "exits", None) or {}
+    if exits and not can_pack(config):
+        raise ModelError("exits: only BERT is left early")
+    inner = {str(number) for number in range(1, config.num_hidden_layers)}
+    for layer, threshold in exits.items():
+        if layer not in inner or not 0 < threshold <= 1:
+            raise ModelError(
+                f"exits.{layer}: must be a layer from 1 to {len(inner)}, with a"
+                " threshold above 0 and up to 1"
+            )
 
 
 def _read_network(directory: Path, config):
@@ -315,10 +333,12 @@ def _read_network(directory: Path, config):
             **_LOCAL,
         )
         heads = _read_heads(directory / WEIGHTS, config)
+        num_columns = VALUES * (1 + len(heads))
+        exits = read_exits(directory / WEIGHTS, config, num_columns)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"{directory / WEIGHTS}: lacks {missing[0]}")
-    return network.eval(), heads
+    return network.eval(), heads, exits
 
 
 def _read_heads(path: Path, config) -> dict[str, torch.nn.Linear]:
@@ -326,18 +346,9 @@ def _read_heads(path: Path, config) -> dict[str, torch.nn.Linear]:
 
     transformers knows one question to a model: it passes over these weights.
     """
-    heads = {}
     with safe_open(path, framework="pt") as weights:
-        for axis in getattr(config, "axes", ()):
-            weight, bias = (
-                weights.get_tensor(f"axes.{axis}.{name}").float()
-                for name in ("weight", "bias")
-            )
-            head = torch.nn.Linear(*weight.shape[::-1], device="meta")
-            head.weight = torch.nn.Parameter(weight, requires_grad=False)
-            head.bias = torch.nn.Parameter(bias, requires_grad=False)
-            heads[axis] = head
-    return heads
+        axes = getattr(config, "axes", ())
+        return {axis: read_linear(weights, f"axes.{axis}") for axis in axes}
 
 
 def _read_tokenizer(directory: Path, config):
@@ -429,6 +440,8 @@ def _load(settings: Settings) -> AssertionClassifier:
     config = _read_config(directory)
     if not settings.axes:
         config.axes = {}
+    if not settings.early_exit:
+        config.exits = {}
     tokenizer = _read_tokenizer(directory, config)
     int8 = settings.precision == "int8"
     if int8 and not can_pack(config):
@@ -437,9 +450,10 @@ def _load(settings: Settings) -> AssertionClassifier:
     if reason:
         log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
     int8 = int8 and not reason
-    network, heads = _read_network(directory, config)
+    network, heads, exits = _read_network(directory, config)
     if can_pack(config):
-        forward = PackedBert(network, int8, tuple(heads.values()))
+        marker = tokenizer(MARKER, add_special_tokens=False).input_ids
+        forward = PackedBert(network, int8, tuple(heads.values()), exits, marker)
     else:
         forward, heads = PaddedNetwork(network, tokenizer.pad_token_id), {}
     axes = {axis: config.axes[axis] for axis in heads}

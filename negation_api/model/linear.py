@@ -60,6 +60,14 @@ class PlainLinear(Linear):
         return out
 
 
+def make_linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
+    """Make a linear layer of *weight* (out, in) and *bias* (out), not to be trained."""
+    linear = torch.nn.Linear(*weight.shape[::-1], device="meta")
+    linear.weight = torch.nn.Parameter(weight.detach(), requires_grad=False)
+    linear.bias = torch.nn.Parameter(bias.detach(), requires_grad=False)
+    return linear
+
+
 def round_up(num_rows: int) -> int:
     """Give the number of rows to compute for *num_rows*.
 
