@@ -1,6 +1,7 @@
 """Calibrate a trained network on held-out rows and write it as a model directory."""
 
 import json
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,16 +14,20 @@ import network
 from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
-REVISION = "2"
+REVISION = "3"
 MAX_TOKENS = 512
+MAX_CHANGED = 0.001  # held-out rows that one exit answers otherwise than all layers do
 
 
 @torch.no_grad()
-def pooled_of(model, classifier, texts: list[str]) -> torch.Tensor:
-    """Give what the heads see of marked *texts*, (rows, width), in order."""
+def apply_to(function, classifier, texts: list[str]) -> torch.Tensor:
+    """Give *function*'s (..., rows, columns) of all marked *texts*, in their order.
+
+    :param function: from ids and mask, each (rows, tokens), to (..., rows, columns).
+    """
     encoded = [list(classifier.encode(text)) for text in texts]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-    pooled = torch.empty(len(encoded), model.config.hidden_size)
+    pieces = []
     for first in range(0, len(order), 32):
         chunk = order[first : first + 32]
         longest = max(len(encoded[i]) for i in chunk)
@@ -31,8 +36,9 @@ def pooled_of(model, classifier, texts: list[str]) -> torch.Tensor:
         for place, index in enumerate(chunk):
             ids[place, : len(encoded[index])] = torch.tensor(encoded[index])
             mask[place, : len(encoded[index])] = 1
-        pooled[chunk] = model.pooled(ids, mask)
-    return pooled
+        pieces.append(function(ids, mask))
+    places = torch.tensor(order).argsort()
+    return torch.cat(pieces, dim=-2).index_select(-2, places)
 
 
 @torch.no_grad()
@@ -80,6 +86,26 @@ def calibrate(model, logits: torch.Tensor, right: torch.Tensor) -> dict[str, flo
     # Not "temperature": transformers takes that for a setting of generation.
     model.config.calibration_temperature = temperatures
     return temperatures
+
+
+@torch.no_grad()
+def thresholds(model, observed: torch.Tensor) -> dict[str, float]:
+    """Choose for each exit the least probability at which a row may leave there.
+
+    The lowest with which no more than MAX_CHANGED of all rows get another answer to any
+    question than the last layer's.
+
+    :param observed: as ``network.fit_exits`` has it, of held-out rows.
+    """
+    found = {}
+    for (layer, leave), each in zip(model.exits.items(), observed, strict=True):
+        told, marks = each[:, :9].view(-1, 3, 3), each[:, 9:]
+        scores = leave(marks).view(-1, 3, 3).softmax(dim=-1)
+        changed = (scores.argmax(-1) != told.argmax(-1)).any(-1)
+        sure, order = scores.amax(-1).amin(-1).sort(descending=True)
+        allowed = (changed[order].cumsum(0) <= MAX_CHANGED * len(order)).sum()
+        found[layer] = math.ceil(1e4 * sure[max(0, allowed - 1)].item()) / 1e4
+    return found
 
 
 def results(rows: list[data.Row], logits: torch.Tensor, right: torch.Tensor) -> dict:
@@ -149,11 +175,25 @@ def _drop_limits(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def finish(model, classifier, tokenizer, held: list[data.Row], output: Path) -> dict:
-    """Calibrate on *held*, write the model to *output*, give what was measured."""
-    pooled = pooled_of(model, classifier, [augment.render(row) for row in held])
+def finish(model, classifier, tokenizer, rows, held, output: Path) -> dict:
+    """Calibrate, add exits, write the model to *output*; give what was measured.
+
+    :param rows: (text, row) of training, for the exits; none without.
+    :param held: rows held out, for temperatures and thresholds.
+    """
+    pooled = apply_to(model.pooled, classifier, [augment.render(row) for row in held])
     logits = logits_of(model, pooled)
     right = network.right_values(held)
     temperatures = calibrate(model, logits, right)
+    if rows:
+        texts = [text for text, row in rows if row.start is not None]
+        network.fit_exits(model, apply_to(model.observe, classifier, texts))
+        texts = [augment.render(row) for row in held if row.start is not None]
+        observed = apply_to(model.observe, classifier, texts)
+        model.config.exits = thresholds(model, observed)
     save(model, tokenizer, output)
-    return {"temperature": temperatures, "results": results(held, logits, right)}
+    return {
+        "temperature": temperatures,
+        "exits": getattr(model.config, "exits", {}),
+        "results": results(held, logits, right),
+    }

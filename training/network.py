@@ -1,6 +1,7 @@
 """The network that is trained: one encoder, a head for the label and one for each axis.
 
 Layout of all logits and targets: (rows, 9), three columns for each of QUESTIONS.
+After some inner layers stands an exit, which answers the same questions early.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import data
+from negation_api.text.markers import MARKER
 
 QUESTIONS = {
     "label": data.LABELS,
@@ -17,22 +19,45 @@ QUESTIONS = {
     "temporality": data.TEMPORALITIES,
 }
 AXES = tuple(QUESTIONS)[1:]
+EXITS = (3, 4)  # after how many layers
+EXIT_EPOCHS, EXIT_BATCH, EXIT_RATE, EXIT_DROPOUT = 40, 256, 2e-3, 0.2
 HEAD_DECAY = 3e-4  # of the squared weights, when heads are fitted alone
+
+
+class Exit(torch.nn.Module):
+    """A pooler and a head on what an inner layer has at the entity's two markers.
+
+    At the markers, as [CLS] knows of the entity in the upper layers only.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.pooler = torch.nn.Linear(2 * width, width)
+        self.head = torch.nn.Linear(width, sum(map(len, QUESTIONS.values())))
+
+    def forward(self, marks: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+        """Give the logits (rows, 9) of *marks*, (rows, 2 * width)."""
+        pooled = self.pooler(marks).tanh()
+        return self.head(torch.nn.functional.dropout(pooled, dropout))
 
 
 class Network(torch.nn.Module):
     """A sequence classifier of transformers with two more heads on its pooler.
 
+    :param marker: token ids of an entity's marker.
     :ivar classifier: transformers' own, which answers the label.
+    :ivar exits: by after how many layers.
     """
 
-    def __init__(self, classifier):
+    def __init__(self, classifier, marker: list[int]):
         super().__init__()
         self.classifier = classifier
+        self._marker = marker
         width = classifier.config.hidden_size
         self.axes = torch.nn.ModuleDict(
             {axis: torch.nn.Linear(width, len(QUESTIONS[axis])) for axis in AXES}
         )
+        self.exits = torch.nn.ModuleDict({str(n): Exit(width) for n in EXITS})
 
     @property
     def config(self):
@@ -53,10 +78,29 @@ class Network(torch.nn.Module):
         """Give what the heads see, (rows, width)."""
         return self.classifier.bert(ids, attention_mask=mask).pooler_output
 
+    def observe(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Give the last layer's logits and what each exit sees of marked rows.
+
+        :returns: (exits, rows, 9 + 2 * width).
+        """
+        found = self.classifier.bert(
+            ids, attention_mask=mask, output_hidden_states=True
+        )
+        heads = self.heads.values()
+        last = torch.cat([head(found.pooler_output) for head in heads], dim=-1)
+        before, middle, after = self._marker
+        marks = ids[:, 1:-1] == middle
+        marks &= (ids[:, :-2] == before) & (ids[:, 2:] == after)
+        places = 1 + marks.nonzero()[:, 1].view(-1, 2)
+        rows = torch.arange(len(ids))[:, None]
+        seen = [found.hidden_states[layer][rows, places].flatten(1) for layer in EXITS]
+        return torch.stack([torch.cat([last, each], dim=-1) for each in seen])
+
     def state(self) -> dict[str, torch.Tensor]:
         """Give all weights by the names that a model directory has."""
-        axes = {f"axes.{name}": value for name, value in self.axes.state_dict().items()}
-        return self.classifier.state_dict() | axes
+        own = self.state_dict().items()
+        more = {k: v for k, v in own if k.startswith(("axes.", "exits."))}
+        return self.classifier.state_dict() | more
 
 
 def load(directory: str, seed: int, keep_words: bool):
@@ -72,18 +116,19 @@ def load(directory: str, seed: int, keep_words: bool):
         label2id={label: index for index, label in enumerate(data.LABELS)},
         local_files_only=True,
     )
-    network = Network(classifier)
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    marker = tokenizer(MARKER, add_special_tokens=False).input_ids
+    network = Network(classifier, marker)
     weights = load_file(Path(directory) / "model.safetensors")
-    heads = {k.removeprefix("axes."): v for k, v in weights.items() if "axes." in k}
-    if heads:
-        network.axes.load_state_dict(heads)
+    more = {k: v for k, v in weights.items() if k.startswith("axes.")}
+    network.load_state_dict(more, strict=False)
     # As rows are few, the words that are in none of them should keep their meaning;
     # and dropout of attention costs a sixth of a step on a CPU.
     classifier.bert.embeddings.word_embeddings.weight.requires_grad_(not keep_words)
     if keep_words:
         for layer in classifier.bert.encoder.layer:
             layer.attention.self.dropout.p = 0.0
-    return network, AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    return network, tokenizer
 
 
 def right_values(rows: list[data.Row]) -> torch.Tensor:
@@ -122,6 +167,35 @@ def refit(model: Network, pooled: torch.Tensor, right: torch.Tensor) -> None:
 
         optimizer.step(closure)
         model.axes[axis] = head
+
+
+def fit_exits(model: Network, observed: torch.Tensor) -> None:
+    """Fit the exits to what the last layer, calibrated, says of the same rows.
+
+    With the encoder as it is: trained beside the last layer, exits that see [CLS] after
+    two and three layers learned nothing. Self-distillation as in Liu et al. 2020,
+    https://aclanthology.org/2020.acl-main.537/.
+
+    :param observed: (exits, rows, 9 + 2 * width), as :meth:`Network.observe` gives it.
+    """
+    columns = sum(map(len, QUESTIONS.values()))
+    for leave, each in zip(model.exits.values(), observed, strict=True):
+        told, marks = each[:, :columns], each[:, columns:]
+        rights = [scores.softmax(dim=-1) for scores in told.split(3, dim=-1)]
+        optimizer = torch.optim.AdamW(leave.parameters(), EXIT_RATE, weight_decay=0.02)
+        steps = EXIT_EPOCHS * -(-len(marks) // EXIT_BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, EXIT_RATE, steps)
+        for _ in range(EXIT_EPOCHS):
+            for rows in torch.randperm(len(marks)).split(EXIT_BATCH):
+                pieces = leave(marks[rows], EXIT_DROPOUT).split(3, dim=-1)
+                loss = -sum(
+                    (right[rows] * scores.log_softmax(dim=-1)).sum(-1).mean()
+                    for right, scores in zip(rights, pieces, strict=True)
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
 
 
 def distance(logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:

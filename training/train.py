@@ -6,7 +6,8 @@ the first stage answered to its own kind of rows. Each reads
 hand-written sentences, annotated notes, other projects' corpora and silver labels
 (``data.py``), varies them anew in every epoch (``augment.py``), adds template
 sentences (``templates.py``), fine-tunes the network (``network.py``), averages its
-weights, fits the temperatures on held-out rows, and writes the model (``export.py``).
+weights, fits the temperatures on held-out rows, adds exits after inner layers, and
+writes the model (``export.py``).
 """
 
 import argparse
@@ -249,18 +250,20 @@ def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
             f" loss {sum(losses) / len(losses):.4f},"
             f" {time.monotonic() - started:.0f} s"
         )
+        # Kept only should something fail before the model is written.
+        torch.save(average.module.state_dict(), f"{args.output}.pt")
     return average.module.eval()
 
 
-def refit(model, classifier, mixture: Mixture, number: int) -> None:
-    """Fit the axes' heads to the rows of one more epoch that are labelled on all."""
+def refit(model, classifier, examples: list[tuple[str, data.Row]]) -> None:
+    """Fit the axes' heads to those of *examples* that are labelled on all axes."""
     examples = [
         (text, row)
-        for text, row in mixture.epoch(number)
+        for text, row in examples
         if family(row).startswith(("axes", "sentences")) and row.start is not None
     ]
     texts, rows = zip(*examples)
-    pooled = export.pooled_of(model, classifier, list(texts))
+    pooled = export.apply_to(model.pooled, classifier, list(texts))
     network.refit(model, pooled, network.right_values(rows))
 
 
@@ -327,15 +330,15 @@ def main() -> None:
     classifier = AssertionClassifier(None, model.config, tokenizer, None, "fp32")
     torch.set_num_threads(args.threads)
     model = fit(model, classifier, tokenizer.pad_token_id, mixture, args)
-    checkpoint = Path(f"{args.output}.pt")  # kept only should the export fail
-    torch.save(model.state_dict(), checkpoint)
-    if args.stage == "axes":
-        refit(model, classifier, mixture, args.epochs)
-    report = export.finish(model, classifier, tokenizer, held, Path(args.output))
+    more = mixture.epoch(args.epochs) if args.stage == "axes" else []
+    if more:
+        refit(model, classifier, more)
+    output = Path(args.output)
+    report = export.finish(model, classifier, tokenizer, more, held, output)
     report |= {"arguments": vars(args), "seconds": round(time.monotonic() - started)}
     report |= {"train": data.count(train), "held_out": data.count(held)}
     log = Path(f"{args.output}.json")
-    checkpoint.unlink()
+    Path(f"{args.output}.pt").unlink()
     log.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     say(json.dumps(report["results"], indent=1))
     say(f"{args.output} and {log} written, {report['seconds']} s")
