@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import time
@@ -22,6 +24,7 @@ BAD = [
 ]
 
 SETTINGS = Settings(model="./weights")
+DOCS = Path(__file__).parents[1] / "docs"
 
 pytestmark = pytest.mark.system
 
@@ -129,16 +132,33 @@ def wait_for_parts(job, output: Path, number: int) -> None:
         time.sleep(0.05)
 
 
+def as_shown(**places) -> tuple[list[str], list[str]]:
+    """The options and the arguments of the job in docs/bulk.md, with our *places*."""
+    page = (DOCS / "bulk.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^spark-submit (.*?)^```", page, re.DOTALL | re.MULTILINE)
+    shown = {
+        "notes": "s3://bucket/notes/",
+        "answers": "s3://bucket/answers/",
+        "archive": "weights.zip",
+    }
+    for name, place in places.items():
+        assert command.count(shown[name]) == 1
+        command = command.replace(shown[name], str(place))
+    words = shlex.split(command.replace("\\\n", ""))
+    job = words.index("negation_api/batch/spark.py")
+    return words[:job], words[job + 1 :]
+
+
 def test_a_cluster_that_loses_a_worker_answers_all(weights, notes, expected, tmp_path):
     """Executors have neither the model nor the package but for what the job sends."""
     source = write_parquet(tmp_path / "in", notes, 8)
     output = tmp_path / "out"
-    job_args = paths(source, output, "./weights", "--files-a-part", "2")
+    options, job_args = as_shown(notes=source, answers=output, archive=weights)
+    job_args += ["--files-a-part", "2"]
     (tmp_path / "driver").mkdir()
     with Cluster(tmp_path) as cluster:
-        archive = ("--archives", f"{weights}#weights")
         job = submit(
-            *cluster.args, *archive, job_args=job_args, cwd=tmp_path / "driver"
+            *cluster.args, *options, job_args=job_args, cwd=tmp_path / "driver"
         )
         try:
             wait_for_parts(job, output, 1)
@@ -237,6 +257,30 @@ def test_a_row_that_cannot_be_read_is_a_reject(spark, job):
     assert answered.model.name == "weights" and len(answered.predictions) == 1
     (prediction,) = answered.predictions
     assert prediction.context == "No [entity] pain [entity]." and not prediction.fhir
+
+
+def test_the_python_that_pages_show_answers_tables(spark):
+    entities = "array(named_struct('start', 3L, 'end', 7L)) as entities"
+    spark.sql(f"""
+        create temporary view notes as
+        select 7L as id, 'No pain.' as text, {entities}
+    """)
+    spark.sql("create database cdm")
+    spark.sql(f"""
+        create table cdm.note using parquet as
+        select 7L as note_id, 'No pain.' as note_text, {entities}
+    """)
+    rows = []
+    for page in ("bulk.md", "omop.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        names = {"spark": spark}
+        exec(code, names)
+        rows += names["answers"].collect()
+    answer, row = rows
+    assert [(each.start, each.end) for each in answer.predictions] == [(3, 7)]
+    assert (row.note_id, row.lexical_variant) == (7, "pain")
+    assert row.note_nlp_id is row.errors is None
 
 
 def test_terms_stand_in_for_entities(spark, job):
