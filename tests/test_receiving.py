@@ -71,6 +71,13 @@ def test_chunks_that_are_mostly_chunking_have_an_end(piece):
         incoming.data += piece
 
 
+def test_chunks_are_followed_no_further_than_they_are_taken():
+    """All others wait meanwhile; one byte in a chunk comes with five of chunking."""
+    incoming = Incoming(10**6, CHUNKED + b"1\r\n{\r\n" * 40_000)
+    assert not incoming.is_complete() and incoming.refusal == 413
+    assert incoming._chunks.held == CHUNKING_BYTES // 5 + 1
+
+
 def test_a_head_has_a_longest_length():
     incoming = Incoming(10, LINE)
     while not incoming.refusal:

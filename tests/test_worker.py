@@ -166,17 +166,6 @@ def test_a_refusal_of_head_has_no_body(make_worker):
         assert nothing == b""
 
 
-def test_a_turn_reads_no_more_of_one_connection_than_is_soon_parsed(make_worker):
-    chunked = b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    worker = make_worker()
-    with connect(worker, chunked + b"1\r\n{\r\n" * 9_000):
-        worker.wait_for_and_dispatch_events(5)
-        (conn,) = worker._waiting
-        assert len(conn.incoming.data) <= 16 * 1024
-        worker.wait_for_and_dispatch_events(5)
-        assert len(conn.incoming.data) > 16 * 1024
-
-
 class Listener:
     """Has nothing to accept but *error*."""
 

@@ -128,10 +128,9 @@ class Incoming:
     def _follow_chunks(self) -> bool:
         chunks = self._chunks
         ended = chunks.follow(self.data)
-        overhead = chunks.at - self._end - chunks.held - chunks.trailers
         if chunks.broken:
             self.must_close = True
-        elif chunks.held > self._max_body_bytes or overhead > CHUNKING_BYTES:
+        elif chunks.held > self._max_body_bytes or chunks.overhead > CHUNKING_BYTES:
             self.refusal = 413
         elif chunks.trailers > MAX_FIELD_BYTES:
             self.refusal = 431
@@ -153,15 +152,22 @@ class Chunks:
     """
 
     def __init__(self, at: int):
-        self.at = at
+        self._start = self.at = at
         self.held = self.trailers = 0
         self.broken = False
         self._is_last = False
         self._searched = 0
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of chunking, beyond what the chunks hold."""
+        return self.at - self._start - self.held - self.trailers
+
     def follow(self, data: bytearray) -> bool:
-        """Go on as far as *data* goes; True at the end."""
+        """Go on as far as *data* goes, or as is taken of chunking; True at the end."""
         while not self._is_last:
+            if self.overhead > CHUNKING_BYTES:
+                return False  # all others wait meanwhile
             line_end = self._find(data, b"\r\n")
             if line_end < 0:
                 return self._is_broken(data)

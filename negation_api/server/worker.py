@@ -46,7 +46,7 @@ from negation_api.server.parsing import BodyWanted
 from negation_api.server.refusals import answer_error, refuse
 from negation_api.server.turns import REQUEST_COST, Turns
 
-RECEIVE_BYTES = 16 * 1024  # at a time, of one connection: 3,000 chunks of a byte
+RECEIVE_BYTES = 256 * 1024  # at a time, of one connection
 LINGER_SECONDS = 2.0
 STOPPING_SECONDS = 2.0  # that an idle connection is kept, for what may be on its way
 ACCEPT_AT_ONCE = 16
