@@ -281,6 +281,7 @@ def test_the_python_that_pages_show_answers_tables(spark):
     assert [(each.start, each.end) for each in answer.predictions] == [(3, 7)]
     assert (row.note_id, row.lexical_variant) == (7, "pain")
     assert row.note_nlp_id is row.errors is None
+    spark.catalog.dropTempView("notes")  # or it hides another test's table
 
 
 def test_terms_stand_in_for_entities(spark, job):
