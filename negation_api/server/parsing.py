@@ -94,6 +94,8 @@ def _check_host(request: Request) -> None:
 def _check_coding(request: Request) -> None:
     """Refuse what Gunicorn takes and leaves for the application to decode."""
     for name, value in request.headers:
+        if name != "TRANSFER-ENCODING":
+            continue
         codings = {coding.strip(" \t").lower() for coding in value.split(",")}
-        if name == "TRANSFER-ENCODING" and not codings <= {"chunked", "identity"}:
+        if not codings <= {"chunked", "identity"}:
             raise UnsupportedTransferCoding(value)
