@@ -61,11 +61,11 @@ def when_ready(server):
 
 
 def pre_fork(server, worker):
-    """Give the worker a seat among those that live."""
+    """Give the worker a slot that no living one has."""
     from negation_api.http.service import service_of
 
-    seats = service_of(server.app.wsgi()).seats
-    worker.seat = seats.choose([each.seat for each in server.WORKERS.values()])
+    counts = service_of(server.app.wsgi()).connection_counts
+    worker.slot = counts.free_slot([each.slot for each in server.WORKERS.values()])
 
 
 def post_worker_init(worker):
@@ -74,11 +74,11 @@ def post_worker_init(worker):
     from negation_api.http.service import service_of
 
     service = service_of(worker.wsgi)
-    service.cores.keep_to_own(worker.seat)
+    service.cores.keep_to_own(worker.slot)
     service.classifier.after_fork()
-    service.batcher.start(worker.seat)
-    worker.seats = service.seats
-    worker.seats.note(worker.seat, 0)
+    service.batcher.start(worker.slot)
+    worker.connection_counts = service.connection_counts
+    worker.connection_counts.set(worker.slot, 0)
     metrics.watch(service.batcher)
     worker.lifecycle = service
     worker.tracing = service.tracing
@@ -97,8 +97,8 @@ def child_exit(server, worker):
     from negation_api.http import metrics
     from negation_api.http.service import service_of
 
-    service_of(server.app.wsgi()).seats.leave(worker.seat)
+    service_of(server.app.wsgi()).connection_counts.deregister(worker.slot)
     try:
-        metrics.bury()
+        metrics.merge_dead()
     except Exception as error:  # would end the master
         server.log.error("counts of a worker lost: %s", type(error).__name__)

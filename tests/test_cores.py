@@ -136,14 +136,14 @@ class Recorder:
 
 @pytest.fixture
 def make_worker():
-    """A function that makes a batcher and its model, as in the worker on a seat."""
+    """A function that makes a batcher and its model, as in the worker in a slot."""
     made = []
 
-    def make(cores, seat, threads, log):
-        model = Recorder(f"worker {seat}", log)
+    def make(cores, slot, threads, log):
+        model = Recorder(f"worker {slot}", log)
         limits = {"batch_tokens": 4, "queue_tokens": 1000, "slice_tokens": 500}
         batcher = Batcher(model, threads=threads, cores=cores, **limits)
-        batcher.start(seat)
+        batcher.start(slot)
         made.append((batcher, model))
         return batcher, model
 
@@ -200,15 +200,15 @@ def test_an_owner_lets_others_have_a_batch_after_its_turn(make_worker):
     assert [name for name, _ in log[:3]] == ["worker 0", "worker 1", "worker 0"]
 
 
-@pytest.mark.parametrize("seat", [0, 1])
-def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, seat):
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, slot):
     log = []
-    batcher, model = make_worker(Cores(2, workers=2), seat, 2, log)
+    batcher, model = make_worker(Cores(2, workers=2), slot, 2, log)
     model.gate.release(20)
     for n in range(10):
         time.sleep(0.05)  # until both are idle
         ask_later(batcher, (n, n)).join()
-    assert {core for _, core in log} == {seat}
+    assert {core for _, core in log} == {slot}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_lone_row_is_computed_on_the_worker_s_own_core(make_worker, seat):
 )
 def test_all_workers_own_as_many_cores_which_come_first(count, workers, owned):
     cores = Cores(count, workers)
-    taken = [cores.of(seat) for seat in range(workers)]
+    taken = [cores.of(slot) for slot in range(workers)]
     assert all(sorted(order) == list(range(count)) for order in taken)
     own = [[cores.is_own(core, s) for core in cores.of(s)] for s in range(workers)]
     assert own == [[True] * owned + [False] * (count - owned)] * workers

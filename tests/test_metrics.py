@@ -117,12 +117,12 @@ def test_a_reload_keeps_what_was_counted_and_leaves_no_files(toy_model):
     assert directories() <= before
 
 
-def test_a_worker_killed_before_its_file_had_a_size_can_be_buried(
+def test_a_worker_killed_before_its_file_had_a_size_can_be_merged(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     (tmp_path / "counter_99999999.db").touch()
-    metrics.bury()
+    metrics.merge_dead()
     assert not (tmp_path / "counter_99999999.db").exists()
 
 
@@ -136,9 +136,9 @@ def test_the_master_does_not_wait_for_a_worker_that_is_stopped_at_the_lock(
     dead.touch(), living.touch()
     with open(tmp_path / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        metrics.bury()
+        metrics.merge_dead()
         assert dead.exists()
-    metrics.bury()
+    metrics.merge_dead()
     assert living.exists() and not dead.exists()
 
 

@@ -227,7 +227,7 @@ def test_workers_compute_in_turn_where_more_cpus_are_seen_than_given():
     service = make_service(settings, KeywordClassifier())
 
     assert Layout.of(settings) == Layout(2, 1)
-    assert [service.cores.of(seat) for seat in range(2)] == [[0], [0]]
+    assert [service.cores.of(slot) for slot in range(2)] == [[0], [0]]
     assert pinned_cpus(settings) == ([] if HOST > 1 else [0])
 
 

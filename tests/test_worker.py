@@ -15,7 +15,7 @@ import pytest
 from gunicorn.config import Config
 
 from negation_api.inference.admission import QueueFull
-from negation_api.inference.seats import Seats
+from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.server.turns import Turns
 from negation_api.server.worker import LANES, Worker
 from negation_api.settings import Settings
@@ -49,7 +49,7 @@ def make_worker():
         log.access = lambda *args: None
         worker = Worker(1, os.getpid(), [], None, 30, config, log)
         worker.wsgi = Application()
-        worker.seat, worker.seats = 0, Seats(1)
+        worker.slot, worker.connection_counts = 0, ConnectionCounts(1)
         worker.poller = selectors.DefaultSelector()
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)

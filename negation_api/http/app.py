@@ -11,7 +11,7 @@ from negation_api.http.prefix import Prefix
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores, give_memory_back
-from negation_api.inference.seats import Seats
+from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
 from negation_api.text.terms import common
@@ -87,4 +87,5 @@ def make_service(settings: Settings, classifier) -> Service:
         observe=metrics.observe_batch,
         trim_memory=give_memory_back,
     )
-    return Service(settings, classifier, batcher, cores, Seats(layout.workers))
+    counts = ConnectionCounts(layout.workers)
+    return Service(settings, classifier, batcher, cores, counts)

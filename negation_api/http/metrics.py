@@ -40,7 +40,7 @@ from negation_api.http.service import service
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 WATCH_SECONDS = 0.25
 LOCK_SECONDS = 0.01
-BURY_SECONDS = 1.0
+MERGE_LOCK_SECONDS = 1.0
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50)
 
 requests = Counter(
@@ -184,14 +184,14 @@ def note_queue(batcher) -> None:
     computing_rows.set(batcher.computing)
 
 
-def bury() -> None:
+def merge_dead() -> None:
     """Add the counts of workers that ended to those of the dead; in the master.
 
     A worker that reads them may have been stopped with its lock; the master does not
-    wait for that. What is left out is buried with the next.
+    wait for that. What is left out is added with the next.
     """
     directory = Path(os.environ[DIRECTORY])
-    with suppress(TimeoutError), _lock(directory, fcntl.LOCK_EX, BURY_SECONDS):
+    with suppress(TimeoutError), _lock(directory, fcntl.LOCK_EX, MERGE_LOCK_SECONDS):
         for own in directory.glob("*_*.db"):
             kind, _, pid = own.stem.rpartition("_")
             if not pid.isdigit() or _is_alive(int(pid)):
@@ -218,7 +218,7 @@ def _add(source: Path, target: Path) -> None:
 
 @contextmanager
 def _lock(directory, kind: int, seconds: float = inf):
-    """Keep the burial of workers and the adding up apart.
+    """Keep apart the merging of dead workers and the adding up.
 
     :raises TimeoutError: when that cannot be had within *seconds*.
     """

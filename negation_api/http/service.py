@@ -7,7 +7,7 @@ from flask import Flask, current_app
 
 from negation_api.inference.batching import Batcher
 from negation_api.inference.cores import Cores
-from negation_api.inference.seats import Seats
+from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.settings import Settings
 
 if TYPE_CHECKING:  # needs packages that nothing else does
@@ -25,7 +25,7 @@ class Service:
     classifier: object
     batcher: Batcher
     cores: Cores
-    seats: Seats
+    connection_counts: ConnectionCounts
     tracing: "Tracing | None" = None
     draining: bool = False
 

@@ -62,12 +62,12 @@ class Batcher:
             self._queue, classifier, threads, batch_timeout, cores, observe, trim_memory
         )
 
-    def start(self, seat: int = 0) -> None:
+    def start(self, slot: int = 0) -> None:
         """Start the threads: in the worker, since threads do not survive a fork.
 
-        :param seat: the worker's, which says what cores are its own.
+        :param slot: the worker's, which says what cores are its own.
         """
-        self._threads.start(seat)
+        self._threads.start(slot)
 
     def stop(self) -> None:
         """End the threads once nothing waits; what they compute is delivered."""

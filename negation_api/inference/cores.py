@@ -60,36 +60,36 @@ class Cores:
         for file in self._files:
             weakref.finalize(self, os.close, file)
 
-    def of(self, seat: int) -> list[int]:
-        """Give all cores in the order in which the worker on *seat* takes them.
+    def of(self, slot: int) -> list[int]:
+        """Give all cores in the order in which the worker in *slot* takes them.
 
         Its own are the first, those of others the last.
 
-        >>> [Cores(4, workers=2).of(seat) for seat in range(2)]
+        >>> [Cores(4, workers=2).of(slot) for slot in range(2)]
         [[0, 2, 1, 3], [1, 3, 2, 0]]
         """
 
         def place(core: int) -> tuple[bool, bool, int]:
-            is_own, away = self.is_own(core, seat), (core - seat) % self._count
+            is_own, away = self.is_own(core, slot), (core - slot) % self._count
             return not is_own, core < self._num_owned, away
 
         return sorted(range(self._count), key=place)
 
-    def is_own(self, core: int, seat: int) -> bool:
+    def is_own(self, core: int, slot: int) -> bool:
         """Tell whether *core* is that worker's own.
 
         Cores beyond a multiple of the workers are nobody's.
         """
-        return core < self._num_owned and (core - seat) % self._workers == 0
+        return core < self._num_owned and (core - slot) % self._workers == 0
 
-    def turn(self, core: int, seat: int) -> float:
+    def turn(self, core: int, slot: int) -> float:
         """Give the seconds after which that worker lets others have *core*."""
-        return self._turn if self.is_own(core, seat) else 0.0
+        return self._turn if self.is_own(core, slot) else 0.0
 
-    def keep_to_own(self, seat: int) -> None:
+    def keep_to_own(self, slot: int) -> None:
         """Keep the calling thread and those it starts to the worker's own CPUs."""
-        cores = self.of(seat)
-        self._keep_to([core for core in cores if self.is_own(core, seat)] or cores)
+        cores = self.of(slot)
+        self._keep_to([core for core in cores if self.is_own(core, slot)] or cores)
 
     def _keep_to(self, cores: Iterable[int]) -> None:
         if self._cpus:

@@ -79,9 +79,9 @@ class InferenceThreads:
         works = [thread.work for thread in list(self._threads.values())]
         return sum(len(work[1]) for work in works if work)
 
-    def start(self, seat: int) -> None:
+    def start(self, slot: int) -> None:
         """See :meth:`~negation_api.inference.batching.Batcher.start`."""
-        self._seat = seat
+        self._slot = slot
         self._cores = self._cores or Cores(self._count)
         for index in range(self._count):
             self._start_thread(index)
@@ -97,7 +97,7 @@ class InferenceThreads:
                 thread.join()
 
     def _start_thread(self, index: int) -> None:
-        cores = self._cores.of(self._seat)
+        cores = self._cores.of(self._slot)
         thread = InferenceThread(self._infer, index, cores[index % len(cores)])
         self._threads[index] = thread
         thread.start()
@@ -109,7 +109,7 @@ class InferenceThreads:
         with self._cores.open(me.core) as core:
             while self._queue.wait_for_rows(me.index):
                 with core:
-                    until = time.monotonic() + self._cores.turn(me.core, self._seat)
+                    until = time.monotonic() + self._cores.turn(me.core, self._slot)
                     while self._compute_batch(me) and time.monotonic() < until:
                         pass
 

@@ -67,8 +67,8 @@ class Worker(gthread.ThreadWorker):
     """See above. Runs in the main thread, but for ``handle`` and what it calls."""
 
     # Set in gunicorn.conf.py: by pre_fork, and by post_worker_init.
-    seat = None
-    seats = None
+    slot = None
+    connection_counts = None
     lifecycle = None
     tracing = None
 
@@ -99,8 +99,8 @@ class Worker(gthread.ThreadWorker):
     @nr_conns.setter
     def nr_conns(self, count: int):
         self._num_connections = count
-        if self.seats and self.alive:
-            self.seats.note(self.seat, count)
+        if self.connection_counts and self.alive:
+            self.connection_counts.set(self.slot, count)
 
     def init_process(self):
         self._lanes = {
@@ -119,10 +119,11 @@ class Worker(gthread.ThreadWorker):
 
     def accept(self, listener) -> None:
         """Accept connections, as long as no other worker has fewer."""
-        if self.alive and self.seats.has_less_busy(self.seat):
+        counts = self.connection_counts
+        if self.alive and counts.another_has_fewer(self.slot):
             time.sleep(GIVE_WAY_SECONDS)
         for _ in range(ACCEPT_AT_ONCE):
-            if not self._accept(listener) or self.seats.has_less_busy(self.seat):
+            if not self._accept(listener) or counts.another_has_fewer(self.slot):
                 return
 
     def _accept(self, listener) -> bool:
@@ -345,8 +346,8 @@ class Worker(gthread.ThreadWorker):
         if self.lifecycle:
             self.lifecycle.draining = True
         super().handle_exit(sig, frame)
-        if self.seats:
-            self.seats.leave(self.seat)
+        if self.connection_counts:
+            self.connection_counts.deregister(self.slot)
 
     def set_accept_enabled(self, enabled):
         super().set_accept_enabled(enabled)

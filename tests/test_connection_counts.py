@@ -8,45 +8,46 @@ from pathlib import Path
 from server import Server, wait_until
 from test_serving import ask_until_all_answer
 
-from negation_api.inference.seats import Seats
+from negation_api.inference.connection_counts import ConnectionCounts
 
 NUM_CONNECTIONS = 60
 MAX_DIFFERENCE = 6  # now and then a process is not scheduled in time
 
 
-def test_a_worker_gets_a_seat_that_is_free():
-    seats = Seats(3)
-    assert [seats.choose(taken) for taken in ([], [0], [0, 2], [1, 2])] == [0, 1, 1, 0]
+def test_a_worker_gets_a_slot_that_is_free():
+    counts = ConnectionCounts(3)
+    taken = [], [0], [0, 2], [1, 2]
+    assert [counts.free_slot(slots) for slots in taken] == [0, 1, 1, 0]
 
 
-def test_after_a_reload_a_dead_worker_s_seat_is_filled_by_one_like_it():
-    seats = Seats(2)
-    assert seats.choose([0, 1]) == 2
-    assert seats.choose([0, 1, 2]) == 3
-    assert seats.choose([2]) == 1  # 0 is like 2
-    assert seats.choose([3]) == 0
+def test_after_a_reload_a_dead_worker_s_slot_goes_to_one_with_its_cores():
+    counts = ConnectionCounts(2)
+    assert counts.free_slot([0, 1]) == 2
+    assert counts.free_slot([0, 1, 2]) == 3
+    assert counts.free_slot([2]) == 1  # 0 and 2 have the same cores
+    assert counts.free_slot([3]) == 0
 
 
-def test_more_workers_than_seats_share_them():
-    assert Seats(1).choose([0, 1]) in (0, 1)
+def test_more_workers_than_slots_share_them():
+    assert ConnectionCounts(1).free_slot([0, 1]) in (0, 1)
 
 
 def test_the_worker_with_more_connections_gives_way():
-    seats = Seats(2)
-    seats.note(0, 3)
-    assert not seats.has_less_busy(0)  # alone
-    seats.note(1, 3)
-    assert not seats.has_less_busy(0) and not seats.has_less_busy(1)
-    seats.note(1, 2)
-    assert seats.has_less_busy(0) and not seats.has_less_busy(1)
+    counts = ConnectionCounts(2)
+    counts.set(0, 3)
+    assert not counts.another_has_fewer(0)  # alone
+    counts.set(1, 3)
+    assert not counts.another_has_fewer(0) and not counts.another_has_fewer(1)
+    counts.set(1, 2)
+    assert counts.another_has_fewer(0) and not counts.another_has_fewer(1)
 
 
-def test_nobody_waits_for_a_worker_that_left():
-    seats = Seats(2)
-    seats.note(0, 3)
-    seats.note(1, 0)
-    seats.leave(1)
-    assert not seats.has_less_busy(0)
+def test_nobody_waits_for_a_worker_that_is_deregistered():
+    counts = ConnectionCounts(2)
+    counts.set(0, 3)
+    counts.set(1, 0)
+    counts.deregister(1)
+    assert not counts.another_has_fewer(0)
 
 
 def open_connections(server, count):
