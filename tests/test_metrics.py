@@ -129,7 +129,7 @@ def test_a_worker_killed_before_its_file_had_a_size_can_be_merged(
 def test_the_master_does_not_wait_for_a_worker_that_is_stopped_at_the_lock(
     tmp_path, monkeypatch
 ):
-    """What it leaves is buried with the next."""
+    """What it leaves is added with the next."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     dead = tmp_path / "counter_99999999.db"
     living = tmp_path / f"counter_{os.getpid()}.db"
