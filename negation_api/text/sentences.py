@@ -14,6 +14,7 @@ breaks that end something (headings, list items), so :class:`Note` looks at both
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from negation_api.text.forms import BOX_SIGNS, Forms, is_box
@@ -162,7 +163,10 @@ class Note:
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
-        self._cut_items()
+        sections = {section.start for section in self._sections.found}
+        self._starts, self._leads = _with_items(
+            dict(zip(self._starts, self._leads)), sections, self._forms.cuts
+        )
 
     def sentence(self, entity: Span) -> Span:
         """Give the span of the sentence, or sentences, that hold *entity*."""
@@ -199,11 +203,12 @@ class Note:
         >>> Note("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
         'Family history: [entity] lupus [entity]'
         """
-        start, end = _bounds(self.text, self.sentence(entity), entity)
+        sentence = self.sentence(entity)
+        start, end = _bounds(self.text, sentence, entity)
         lead = self._lead(entity)
-        heading = self._heading(entity, section) if headed else ""
+        known = self._sections.at(entity.start)
+        heading = _heading(known, sentence, section) if headed else ""
         if heading and lead and section is None:
-            known = self._sections.at(entity.start)
             lead = lead if lead.start >= known.body else None
         leading = self._read(lead.start, lead.end).strip() if lead else ""
         if leading and not leading.endswith(":"):
@@ -217,33 +222,9 @@ class Note:
     def _read(self, start: int, end: int, letters: bool = True) -> str:
         return read(self._forms.read(start, end, letters))
 
-    def _heading(self, entity: Span, section: str | None) -> str:
-        """Give the kind of section, unless the sentence itself begins with it."""
-        if section is not None:
-            kind = kind_of(section)
-            return f"{kind}:" if kind else ""
-        known = self._sections.at(entity.start)
-        if not known or not known.kind or known.start >= self.sentence(entity).start:
-            return ""
-        return f"{known.kind}:"
-
     def _lead(self, entity: Span) -> Span | None:
         span = self._leads[bisect_right(self._starts, entity.start) - 1]
         return None if span is None or span.end > entity.start else span
-
-    def _cut_items(self) -> None:
-        """Begin a sentence at every section, and at every item of a form.
-
-        The latter keeps the lead-in of its line.
-        """
-        sections = {section.start for section in self._sections.found}
-        places = dict(zip(self._starts, self._leads))
-        lead = None
-        for start in sorted({*sections, *self._forms.cuts, *places}):
-            lead = places.get(start, None if start in sections else lead)
-            places[start] = lead
-        self._starts = sorted(places)
-        self._leads = [places[start] for start in self._starts]
 
     def _cut(self) -> None:
         lead, line_start = None, 0
@@ -353,6 +334,32 @@ class Note:
         is_item = following in self._lines.markers or _ITEM.match(text, following)
         is_item = is_item or is_box(text, following)
         return lead if is_item and not _is_blank(found.group()) else None
+
+
+def _with_items(
+    leads: dict[int, Span | None], sections: set[int], items: Iterable[int]
+) -> tuple[list[int], list[Span | None]]:
+    """Begin a sentence at every section too, and at every item of a form.
+
+    The latter keeps the lead-in of its line.
+
+    :param leads: for the start of each sentence what leads in, or None.
+    :returns: all starts in order, and what leads in at each.
+    """
+    starts, found, lead = sorted({*sections, *items, *leads}), [], None
+    for start in starts:
+        lead = leads.get(start, None if start in sections else lead)
+        found.append(lead)
+    return starts, found
+
+
+def _heading(known: Section | None, sentence: Span, section: str | None) -> str:
+    """Give the kind of section, unless the sentence itself begins with it."""
+    if section is not None:
+        kind = kind_of(section)
+    else:
+        kind = known.kind if known and known.start < sentence.start else None
+    return f"{kind}:" if kind else ""
 
 
 def _bounds(text: str, sentence: Span, entity: Span) -> tuple[int, int]:
