@@ -66,7 +66,7 @@ def bare(model: str, precision: str, path: Path, processes: int) -> float:
     from negation_api.model.artefact import directory_of
     from negation_api.model.classifier import load_classifier
     from negation_api.settings import Settings
-    from negation_api.text.sentences import Note
+    from negation_api.text.sentences import SegmentedText
     from negation_api.text.spans import Span
 
     torch.set_num_threads(1)
@@ -76,7 +76,7 @@ def bare(model: str, precision: str, path: Path, processes: int) -> float:
     rows = []
     for line in path.read_text().splitlines():
         body = json.loads(line)
-        marked = Note(body["text"])
+        marked = SegmentedText(body["text"])
         spans = [Span(e["start"], e["end"]) for e in body["entities"]]
         rows += [classifier.encode(marked.mark(span)) for span in spans]
     rows = rows[::2]  # a sample, as every way takes its time

@@ -19,7 +19,7 @@ sys.path += [str(ROOT), str(ROOT / "training")]
 
 from data import is_held_out, read_sentences  # noqa: E402
 
-from negation_api.text.sentences import Note  # noqa: E402
+from negation_api.text.sentences import SegmentedText  # noqa: E402
 from negation_api.text.spans import Span  # noqa: E402
 
 # What is said of 2,276 labelled mentions: all 818 of the NegEx test kit, and those of
@@ -68,7 +68,7 @@ def written() -> dict[str, list[Sentence]]:
         entities.setdefault(row["text"], []).append((row["start"], row["end"], kind))
     decks: dict[str, list[Sentence]] = {kind: [] for kind in SHARES}
     for text, found in entities.items():
-        note = Note(text)
+        note = SegmentedText(text)
         if not any(note.section(Span(*entity[:2])) for entity in found):
             for kind in dict.fromkeys(kind for *_, kind in found):
                 decks[kind].append(Sentence(text, tuple(found)))
@@ -94,7 +94,7 @@ def stream(rng: random.Random) -> Iterator[Sentence]:
 def sentences(count: int, seed: int = 20261124) -> list[str]:
     """Draw *count* marked sentences."""
     marked = (
-        Note(sentence.text).mark(Span(start, end))
+        SegmentedText(sentence.text).mark(Span(start, end))
         for sentence in stream(random.Random(seed))
         for start, end, _ in sentence.entities
     )

@@ -1,6 +1,6 @@
 """What the model reads for the entity that stands between ``<`` and ``>``."""
 
-from negation_api.text.sentences import Note
+from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
 
 
@@ -14,5 +14,7 @@ def entity(text: str) -> tuple[str, Span]:
 def reads(text: str) -> str:
     """Give what is read, the entity in ``<`` and ``>`` again."""
     plain, span = entity(text)
-    before, inside, after = Note(plain).mark(span, headed=True).split("[entity]")
+    before, inside, after = (
+        SegmentedText(plain).mark(span, headed=True).split("[entity]")
+    )
     return f"{before}<{inside.strip()}>{after}"

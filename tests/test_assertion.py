@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from negation_api.contract.labels import Prediction
 from negation_api.text.markers import EntityTooLong, MarkerError, fit_window, is_marked
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
-from negation_api.text.sentences import MAX_SIDE_CHARS, Note
+from negation_api.text.sentences import MAX_SIDE_CHARS, SegmentedText
 from negation_api.text.spans import Span
 
 
@@ -19,7 +19,7 @@ def mark(text: str) -> str:
     """Mark what stands between ``<`` and ``>`` in *text*."""
     start = text.index("<")
     end = text.index(">") - 1
-    return Note(text.replace("<", "").replace(">", "")).mark(Span(start, end))
+    return SegmentedText(text.replace("<", "").replace(">", "")).mark(Span(start, end))
 
 
 CONTEXTS = {
@@ -107,7 +107,7 @@ def test_context(text):
 
 def test_a_sentence_without_end_is_bounded_on_word_boundaries():
     text = "word " * 5_000 + "pain" + " after" * 5_000
-    marked = Note(text).mark(Span(25_000, 25_004))
+    marked = SegmentedText(text).mark(Span(25_000, 25_004))
     before, entity, after = marked.split("[entity]")
     assert entity == " pain "
     assert 0.9 * MAX_SIDE_CHARS < len(before) <= MAX_SIDE_CHARS
@@ -208,7 +208,7 @@ def test_every_text_gives_a_context_with_our_two_markers(pieces, rng):
     text = "".join(pieces) or " "
     start = rng.randrange(len(text))
     entity = Span(start, rng.randint(start + 1, len(text)))
-    note = Note(text)
+    note = SegmentedText(text)
     sentence = note.sentence(entity)
     assert sentence.start <= entity.start < entity.end <= sentence.end
     marked = note.mark(entity)
@@ -237,7 +237,7 @@ def test_cutting_a_text_takes_time_linear_in_its_length(piece):
     def seconds(length):
         text = piece * (length // len(piece))
         started = time.process_time()
-        note = Note(text)
+        note = SegmentedText(text)
         for start in range(0, length - 200, length // 100):
             note.mark(Span(start, start + 5))
         return time.process_time() - started

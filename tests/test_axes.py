@@ -470,11 +470,11 @@ def test_any_text_has_exactly_two_markers_as_the_model_sees_it(
     toy, before, inside, after
 ):
     from negation_api.text.reading import is_blank
-    from negation_api.text.sentences import Note
+    from negation_api.text.sentences import SegmentedText
     from negation_api.text.spans import Span
 
     assume(not is_blank(inside))
-    note = Note(before + inside + after)
+    note = SegmentedText(before + inside + after)
     entity = Span(len(before), len(before) + len(inside))
     for headed in (False, True):
         row = toy.encode(note.mark(entity, headed=headed), ours=True)

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from exits import without_leaving
-from negation_api.text.sentences import Note
+from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
 from report import exits_table, fill
 from sentences import (
@@ -51,7 +51,7 @@ def test_no_sentence_is_one_that_training_reads():
 def test_a_note_is_as_long_as_real_ones_and_is_read_as_its_sentences_are():
     """Nothing of a neighbour, nor a heading, is read with an entity."""
     alone = {
-        Note(sentence.text).mark(Span(start, end), headed=True)
+        SegmentedText(sentence.text).mark(Span(start, end), headed=True)
         for deck in written().values()
         for sentence in deck
         for start, end, _ in sentence.entities
@@ -59,7 +59,7 @@ def test_a_note_is_as_long_as_real_ones_and_is_read_as_its_sentences_are():
     for note in notes(10):
         assert len(note["entities"]) == NOTE_ENTITIES
         assert NOTE_WORDS <= len(note["text"].split()) < NOTE_WORDS + 50
-        read = Note(note["text"])
+        read = SegmentedText(note["text"])
         for entity in note["entities"]:
             assert read.mark(Span(**entity), headed=True) in alone
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negation_api.text.markers import plain
-from negation_api.text.sentences import Note
+from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
 from reads import entity, reads
 
@@ -60,7 +60,7 @@ def test_reading(text):
 def test_the_lines_of_a_page_are_lines():
     text = "<p>No fever</p><p>Cough</p><ul><li>gout</ul>"
     cough = text.index("Cough")
-    assert Note(text).mark(Span(cough, cough + 5)) == "[entity] Cough [entity]"
+    assert SegmentedText(text).mark(Span(cough, cough + 5)) == "[entity] Cough [entity]"
 
 
 # --- generated ----------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_any_span_of_any_text_has_two_markers_and_its_letters(pieces, rng):
     text = "".join(pieces) or " "
     start = rng.randrange(len(text))
     span = Span(start, rng.randint(start + 1, len(text)))
-    marked = Note(text).mark(span, headed=True)
+    marked = SegmentedText(text).mark(span, headed=True)
     before, inside, after = re.split(r"\[entity\]", marked)
     for part in (before, inside, after):  # nothing else is taken for a marker
         assert plain(part) == part
@@ -125,6 +125,6 @@ def test_a_long_sentence_may_be_wrapped_at_any_blank(words, place, data):
 def test_offsets_of_sentences_are_those_of_the_text(text, rng):
     text = text + "x"
     start = rng.randrange(len(text))
-    found = Note(html.escape(text)).sentence(Span(start, start + 1))
+    found = SegmentedText(html.escape(text)).sentence(Span(start, start + 1))
     assert found.start <= start < found.end <= len(html.escape(text))
     assert entity("a <b> c") == ("a b c", Span(2, 3))

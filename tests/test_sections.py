@@ -2,7 +2,7 @@
 
 import pytest
 
-from negation_api.text.sentences import Note
+from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
 from reads import entity, reads
 
@@ -23,7 +23,7 @@ PAST MEDICAL HISTORY (PMH):|<b>PMH:</b>|PMH -
 def test_a_heading_in_any_form_is_read(heading, between):
     text = f"Denies fever.\n\n{heading.replace(chr(10), between[-1:])}{between}"
     item = Span(len(text), len(text) + 4)
-    marked = Note(text + "Gout\nStroke").mark(item, headed=True)
+    marked = SegmentedText(text + "Gout\nStroke").mark(item, headed=True)
     assert marked == f"{PAST}: [entity] Gout [entity]"
 
 
@@ -60,11 +60,11 @@ def test_the_section_of_an_entity_is_read(text):
 
 def test_a_client_that_knows_better_says_the_section():
     text, span = entity("PMH:\n- <gout>")
-    assert Note(text).mark(span, headed=True, section="FHx").startswith(FAMILY)
+    assert SegmentedText(text).mark(span, headed=True, section="FHx").startswith(FAMILY)
 
 
 def test_a_section_is_where_the_text_has_it():
     text, span = entity("CC: pain\n\n** Family Hx: **\n- <gout>")
-    section = Note(text).section(span)
+    section = SegmentedText(text).section(span)
     assert text[section.start : section.body].startswith("** Family Hx:")
     assert section.kind == FAMILY and "Family Hx" in section.name

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 from data import HAPPENED, Row
-from negation_api.text.sentences import Note
+from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
 
 # Shares of the rows that are varied, chosen on held-out rows.
@@ -132,7 +132,7 @@ def render(row: Row) -> str:
     """Give the string that the service would make of *row*."""
     if row.start is None:
         return " ".join(row.text.split())
-    return Note(row.text).mark(Span(row.start, row.end), headed=True)
+    return SegmentedText(row.text).mark(Span(row.start, row.end), headed=True)
 
 
 def uncut(row: Row) -> str:

@@ -16,7 +16,7 @@ from negation_api.commands.evaluate import TWO_CLASSES  # noqa: E402
 from negation_api.model.classifier import load_classifier  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import MARKER  # noqa: E402
-from negation_api.text.sentences import Note  # noqa: E402
+from negation_api.text.sentences import SegmentedText  # noqa: E402
 from negation_api.text.spans import Span  # noqa: E402
 
 END = re.compile(r"[.!?]|\n\s*\n")
@@ -44,7 +44,7 @@ def main(path: str) -> None:
 
     spans = [(row["text"], row["start"], row["end"]) for row in rows]
     cuts = {
-        "ours": [Note(text).mark(Span(*span)) for text, *span in spans],
+        "ours": [SegmentedText(text).mark(Span(*span)) for text, *span in spans],
         "the paper's": [papers(*span) for span in spans],
     }
     differ = sum(a != b for a, b in zip(*cuts.values()))

@@ -34,7 +34,7 @@ from negation_api.text.markers import (
 )
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.reading import is_blank
-from negation_api.text.sentences import MAX_ENDS, Note, count_ends
+from negation_api.text.sentences import MAX_ENDS, SegmentedText, count_ends
 from negation_api.text.spans import Span
 from negation_api.text.terms import Finder, TooManyMentions
 
@@ -63,9 +63,9 @@ class Document:
     unit: str = "codepoint"  # of offsets, see ``offsets.py``
 
     @cached_property
-    def note(self) -> Note:
+    def note(self) -> SegmentedText:
         """The text, cut into sentences and sections."""
-        return Note(self.text)
+        return SegmentedText(self.text)
 
     @property
     def num_read(self) -> int:

@@ -8,8 +8,8 @@ breaks made spaces, the entity between two literal ``[entity]``::
 
 The paper ends a sentence at every ``.``, ``!``, ``?`` and blank line. Notes are
 full of stops that end nothing ("Dr. Smith", "p.o. b.i.d.", "? TIA") and of line
-breaks that end something (headings, list items), so :class:`Note` looks at both;
-``docs/decisions/20261123-sentences.md`` has the figures.
+breaks that end something (headings, list items), so :class:`SegmentedText` looks at
+both; ``docs/decisions/20261123-sentences.md`` has the figures.
 """
 
 import re
@@ -147,7 +147,7 @@ class Regions:
     heading: Span | None
 
 
-class Note:
+class SegmentedText:
     """A text cut into sentences once, giving the context of any entity in it.
 
     Time and memory are linear in the length of the text; each entity then costs
@@ -198,9 +198,9 @@ class Note:
         :param headed: whether the kind of section is read before it, where that says
             whose or when; *section* is its heading, if the client knows better.
 
-        >>> Note("BP 1.5 down.\\nDenies fever.").mark(Span(20, 25))
+        >>> SegmentedText("BP 1.5 down.\\nDenies fever.").mark(Span(20, 25))
         'Denies [entity] fever [entity].'
-        >>> Note("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
+        >>> SegmentedText("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
         'Family history: [entity] lupus [entity]'
         """
         sentence = self.sentence(entity)
