@@ -71,6 +71,6 @@ def test_what_waited_too_long_after_all_has_no_turn(begun):
     turns = Turns(begun.append, 9, 9.0, turns=1)
     first, late, other = request(1), request(1, waited=9.5), request(1)
     turns.ask(first), turns.ask(late), turns.ask(other)
-    assert turns.take_late() == [late]
+    assert turns.expire() == [late]
     turns.end(first)
     assert begun == [first, other]

@@ -16,8 +16,9 @@ from gunicorn.config import Config
 
 from negation_api.inference.admission import QueueFull
 from negation_api.inference.connection_counts import ConnectionCounts
-from negation_api.server.turns import Turns
-from negation_api.server.worker import LANES, Worker
+from negation_api.server.connection import ByteBudget
+from negation_api.server.executor import Executor
+from negation_api.server.worker import Worker
 from negation_api.settings import Settings
 from server import wait_until
 
@@ -51,20 +52,26 @@ def make_worker():
         worker.wsgi = Application()
         worker.slot, worker.connection_counts = 0, ConnectionCounts(1)
         worker.poller = selectors.DefaultSelector()
+        worker.tpool = worker.get_thread_pool()
+        worker.method_queue.init()
+        queue = worker.method_queue
+        worker.poller.register(
+            queue.fileno(), selectors.EVENT_READ, queue.run_callbacks
+        )
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         worker.sockets = [listener]
         worker.poller.register(listener, selectors.EVENT_READ, worker.accept)
-        worker._waiting.poller = worker.poller
+        worker.make_reactor()
         worker._accepting = True
         made.append(worker)
         return worker
 
     yield make
     for worker in made:
-        for conn in worker._waiting:
-            worker._drop(conn)
-        for file in worker.tmp, worker.poller, *worker.sockets:
+        for conn in worker.reactor._waiting:
+            worker.reactor._drop(conn)
+        for file in worker.tmp, worker.poller, worker.method_queue, *worker.sockets:
             file.close()
 
 
@@ -84,38 +91,37 @@ def reset(client: socket.socket) -> None:
 
 def test_a_client_that_is_gone_when_told_to_continue_is_dropped(make_worker):
     """A thread has seen that nothing is wrong with the head."""
-    worker, handed_on = make_worker(), []
-    worker._turns = SimpleNamespace(ask=lambda conn: handed_on.append(conn) or True)
+    worker, submitted = make_worker(), []
+    worker.reactor._executor.submit = lambda conn: submitted.append(conn) or True
     client = connect(worker, EXPECTING)
     worker.wait_for_and_dispatch_events(5)
-    (conn,) = handed_on
+    (conn,) = submitted
     assert conn.request == EXPECTING and worker.nr_conns == 1
     reset(client)
     conn.wants_body = True
-    worker._finish(conn)
+    worker.reactor.finish(conn)
     assert worker.nr_conns == 0
-    assert list(worker.poller.get_map()) == [worker.sockets[0].fileno()]
+    files = worker.method_queue, *worker.sockets
+    assert list(worker.poller.get_map()) == [file.fileno() for file in files]
 
 
 def test_a_full_worker_asks_for_no_body(make_worker):
     worker = make_worker()
-    worker._turns = SimpleNamespace(ask=lambda conn: False)
+    worker.reactor._executor.submit = lambda conn: False
     with connect(worker, EXPECTING) as client:
         worker.wait_for_and_dispatch_events(5)
         assert client.recv(65536).startswith(b"HTTP/1.1 429 ")
 
 
-def hand_on(worker, data: bytes, run) -> bytes:
+def answer(worker, data: bytes, run) -> bytes:
     """Send *data* and have it handled by *run*; give what is answered."""
-    pool = SimpleNamespace(submit=lambda call, conn: call(conn))
-    worker._lanes = {name: pool for name in LANES}
-    worker._turns = Turns(partial(worker._submit, pool), 9, 9.0)
-    worker.method_queue = SimpleNamespace(defer=lambda call, conn: call(conn))
     worker.wsgi.run = run
     with connect(worker, data) as client:
-        client.settimeout(5)
         client.shutdown(socket.SHUT_WR)
-        worker.wait_for_and_dispatch_events(5)
+        worker.wait_for_and_dispatch_events(5)  # accepts
+        while worker.nr_conns:
+            worker.wait_for_and_dispatch_events(5)
+        client.settimeout(5)
         return b"".join(iter(partial(client.recv, 65536), b""))
 
 
@@ -126,9 +132,9 @@ def test_an_answer_that_fails_midway_leaves_no_connection_behind(make_worker):
         raise RuntimeError
 
     worker = make_worker()
-    hand_on(worker, GET + b"\r\n", fail)
-    for conn in worker._waiting:  # for the client to close, if it is not closed
-        worker._discard(conn)
+    answer(worker, GET + b"\r\n", fail)
+    for conn in worker.reactor._waiting:  # for the client to close, if not closed
+        worker.reactor._discard(conn)
     assert worker.nr_conns == 0
 
 
@@ -147,17 +153,17 @@ def test_what_comes_out_of_bodies_is_held_by_all_together(make_worker, count, st
         start_response("200 OK", [])
         return []
 
-    hand_on(worker, POST + b"Connection: close\r\n\r\n0123456789", unpack)
+    answer(worker, POST + b"Connection: close\r\n\r\n0123456789", unpack)
     assert seen == [status]
-    assert worker._held.count == 0  # it is answered
+    assert worker.reactor._held.count == 0  # it is answered
 
 
 def test_a_refusal_of_head_has_no_body(make_worker):
     worker = make_worker()
-    worker._in_lane["read"] = inf
+    worker.reactor._executor._in_lane["read"] = inf
     for raw, status in (b"HEAD /docs", 429), (b"HEAD /%b" % bytes(9_000), 414):
         found = [
-            hand_on(worker, line + b" HTTP/1.1\r\nHost: x\r\n\r\n", None)
+            answer(worker, line + b" HTTP/1.1\r\nHost: x\r\n\r\n", None)
             for line in (raw, raw.replace(b"HEAD", b"GET"))
         ]
         (head, nothing), (same, body) = (each.split(b"\r\n\r\n") for each in found)
@@ -217,11 +223,9 @@ def test_a_draining_worker_accepts_what_waits_behind_a_closed_connection(make_wo
         assert listener.fileno() == -1 and not worker.sockets
 
 
-def test_patient_requests_run_one_at_a_time_until_they_wait(make_worker):
+def test_patient_requests_run_one_at_a_time_until_they_wait():
     """Their threads would hold up `/health` otherwise, see `turns.py`."""
-    worker, begun, go_on = make_worker(), [], threading.Event()
-    ended = []
-    worker.method_queue = SimpleNamespace(defer=lambda call, conn: ended.append(conn))
+    begun, ended, go_on = [], [], threading.Event()
 
     def handle(conn):
         begun.append(conn)
@@ -231,19 +235,16 @@ def test_patient_requests_run_one_at_a_time_until_they_wait(make_worker):
 
     def request():
         sock = SimpleNamespace(flush=lambda: None, end_turn=lambda: None)
-        return SimpleNamespace(lane="patient", sock=sock, go_on=threading.Event())
+        return SimpleNamespace(
+            request=b"POST /negation/process", sock=sock, go_on=threading.Event()
+        )
 
-    worker.handle = handle
-    requests = [request() for _ in range(3)]
-    threads = [threading.Thread(target=worker._run, args=[each]) for each in requests]
-    for thread in threads:
-        thread.start()
+    executor = Executor(None, handle, ended.append, ByteBudget(0), Settings())
+    assert all(executor.submit(request()) for _ in range(3))
     for number in range(1, 4):
         wait_until(lambda: len(begun) >= number, 20, "the next begins")
         time.sleep(TO_ARRIVE)
         assert len(begun) == number
         begun[-1].go_on.set()
     go_on.set()
-    for thread in threads:
-        thread.join()
-    assert len(ended) == 3
+    wait_until(lambda: len(ended) == 3, 20, "all are finished")

@@ -1,15 +1,16 @@
-"""A client's connection, and what it waits for."""
+"""A client's connection, and what it holds."""
 
-import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from gunicorn.config import Config
 from gunicorn.workers import gthread
 
 from negation_api.server.parsing import Parser
 from negation_api.server.receiving import CRLF, Incoming
+from negation_api.settings import Settings
 
 MAX_BODIES = 64  # of the largest size, in a worker's memory; as much of answers
 
@@ -67,9 +68,9 @@ class Connection(gthread.TConn):
     :ivar is_open: whether it counts as open; a thread may have closed its socket.
     """
 
-    def __init__(self, worker, sock, client, server):
-        super().__init__(worker.cfg, ClientSocket(sock), client, server)
-        self.incoming = Incoming(worker.settings.max_body_bytes)
+    def __init__(self, config: Config, settings: Settings, accepted, client, server):
+        super().__init__(config, ClientSocket(accepted), client, server)
+        self.incoming = Incoming(settings.max_body_bytes)
         self.opened = time.monotonic()
         self.data_ready = True  # when it comes to a thread
         self.request = b""
@@ -78,6 +79,18 @@ class Connection(gthread.TConn):
         self.is_head = self.wants_body = False
         self.lane: str | None = None
         self.cost = self.num_held = self.num_unsent = 0
+
+    def take_request(self) -> None:
+        """Have what was received of one be handled."""
+        self.must_close = self.incoming.must_close
+        self.request = self.incoming.take()
+        self.num_held = len(self.request)
+
+    def take_head(self) -> None:
+        """Have the head be handled by itself."""
+        self.incoming.expects_continue = False
+        self.is_head = True
+        self.request = self.incoming.head
 
     def note_method(self) -> None:
         """Let the answer have no body, if that is what is asked for."""
@@ -90,78 +103,20 @@ class Connection(gthread.TConn):
             super().init()
 
 
-class Total:
-    """A sum to which any thread may add."""
+class ByteBudget:
+    """Bytes that are held, counted by any thread.
 
-    def __init__(self):
+    :param most: that should be held at once; who adds sees to it.
+    """
+
+    def __init__(self, most: int):
+        self.most = most
         self.count = 0
         self._lock = threading.Lock()
 
-    def add(self, count: int) -> int:
-        """Add *count*; give what it is then."""
+    def add(self, count: int) -> None:
         with self._lock:
             self.count += count
-            return self.count
 
-
-class Waiting:
-    """Connections that wait for their client, each for one thing until some time.
-
-    :param names: of what there is to wait for.
-    """
-
-    def __init__(self, names: tuple[str, ...]):
-        # connection -> when it is too late, by time.monotonic; the first is due first
-        self._due: dict[str, dict[Connection, float]] = {name: {} for name in names}
-        self._name: dict[Connection, str] = {}
-        self.poller: selectors.BaseSelector | None = None
-
-    def __iter__(self) -> Iterator[Connection]:
-        return iter(list(self._name))
-
-    def put(self, conn: Connection, name: str, due: float, event: int, call) -> None:
-        """Have *conn* wait for nothing but *name*.
-
-        :param event: of ``selectors``.
-        :param call: called with the connection whenever that comes.
-        """
-        before = self._name.get(conn)
-        if before:
-            del self._due[before][conn]
-            self.poller.modify(conn.sock, event, lambda sock: call(conn))
-        else:
-            self.poller.register(conn.sock, event, lambda sock: call(conn))
-        self._name[conn] = name
-        self._due[name][conn] = due
-
-    def remove(self, conn: Connection) -> None:
-        """Have *conn* wait no longer, if it did."""
-        name = self._name.pop(conn, None)
-        if name:
-            del self._due[name][conn]
-            self.poller.unregister(conn.sock)
-
-    def what(self, conn: Connection) -> str | None:
-        """Name what *conn* waits for."""
-        return self._name.get(conn)
-
-    def count(self, name: str) -> int:
-        return len(self._due[name])
-
-    def oldest(self, name: str) -> Connection | None:
-        """Give the one that has waited for *name* the longest."""
-        return next(iter(self._due[name]), None)
-
-    def expired(self, name: str) -> Iterator[Connection]:
-        """Give those that waited for *name* too long; each must be removed."""
-        now, due = time.monotonic(), self._due[name]
-        while due:
-            conn, when = next(iter(due.items()))
-            if when > now:
-                return
-            yield conn
-
-    def cap(self, name: str, deadline: float) -> None:
-        """Let nobody wait for *name* past *deadline*."""
-        due = self._due[name]
-        due.update({conn: min(when, deadline) for conn, when in due.items()})
+    def is_exceeded(self) -> bool:
+        return self.count > self.most

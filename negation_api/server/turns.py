@@ -22,17 +22,15 @@ COST_PER_SECOND_LATER = 100_000.0
 
 
 class Turns:
-    """Hands requests on, few at a time. Any thread may call.
+    """Starts requests, few at a time. Any thread may call.
 
-    :param hand_on: called with the connection whose turn it is.
+    :param start: called with the connection whose turn it is.
     :param most: that may wait.
     :param seconds: that each may wait.
     """
 
-    def __init__(
-        self, hand_on: Callable, most: int, seconds: float, turns: int = TURNS
-    ):
-        self._hand_on = hand_on
+    def __init__(self, start: Callable, most: int, seconds: float, turns: int = TURNS):
+        self._start = start
         self._most = most
         self._seconds = seconds
         self._free = turns
@@ -43,7 +41,7 @@ class Turns:
         self._pace = Pace(FIRST_GUESS_COST_PER_SECOND)
 
     def ask(self, conn) -> bool:
-        """Hand *conn* on when it is its turn.
+        """Start *conn* when it is its turn.
 
         :returns: False, and nothing is done, if that would be too late by the pace of
             the last, or too many wait.
@@ -67,7 +65,7 @@ class Turns:
             conn.cost += cost
             self._cost += cost
 
-    def take_late(self) -> list:
+    def expire(self) -> list:
         """Give those that waited too long after all; they have no turn any more."""
         since = time.monotonic() - self._seconds
         with self._lock:
@@ -94,4 +92,4 @@ class Turns:
             *_, conn = heappop(self._waiting)
             self._free -= 1
             self._cost += conn.cost
-        self._hand_on(conn)
+        self._start(conn)
