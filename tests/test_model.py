@@ -554,7 +554,7 @@ def test_nan_after_the_start_is_an_error_never_a_number(value):
     import torch
     from transformers import BertConfig, BertTokenizerFast
 
-    from negation_api.model.classifier import AssertionClassifier
+    from negation_api.model.classifier import AssertionClassifier, marker_ids
 
     class Spoilt:
         def __call__(self, rows):
@@ -563,7 +563,8 @@ def test_nan_after_the_start_is_an_error_never_a_number(value):
     tokenizer = BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1})
     labels = dict(enumerate(LABELS))
     config = BertConfig(id2label=labels)
-    spoilt = AssertionClassifier(Spoilt(), config, tokenizer, None, "fp32")
+    marker = marker_ids(tokenizer)
+    spoilt = AssertionClassifier(Spoilt(), config, tokenizer, marker, None, "fp32")
 
     with pytest.raises(ModelError):
         spoilt.classify([[1, 1]])

@@ -11,6 +11,7 @@ import torch
 import augment
 import data
 import network
+from network import by_question
 from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
@@ -73,7 +74,7 @@ def calibrate(model, logits: torch.Tensor, right: torch.Tensor) -> dict[str, flo
     :param logits, right: (rows, 9), as ``network.py`` lays them out.
     """
     temperatures = {}
-    pieces = zip(model.heads.items(), logits.split(3, -1), right.split(3, -1))
+    pieces = zip(model.heads.items(), by_question(logits), by_question(right))
     for (question, head), scores, values in pieces:
         known = values.sum(-1) == 1
         if not known.any():
@@ -99,9 +100,12 @@ def thresholds(model, observed: torch.Tensor) -> dict[str, float]:
     """
     found = {}
     for (layer, leave), each in zip(model.exits.items(), observed, strict=True):
-        told, marks = each[:, :9].view(-1, 3, 3), each[:, 9:]
-        scores = leave(marks).view(-1, 3, 3).softmax(dim=-1)
-        changed = (scores.argmax(-1) != told.argmax(-1)).any(-1)
+        last, marks = each[:, : network.COLUMNS], each[:, network.COLUMNS :]
+        last, early = (
+            torch.stack(by_question(logits), dim=1) for logits in (last, leave(marks))
+        )
+        scores = early.softmax(dim=-1)
+        changed = (scores.argmax(-1) != last.argmax(-1)).any(-1)
         sure, order = scores.amax(-1).amin(-1).sort(descending=True)
         allowed = (changed[order].cumsum(0) <= MAX_CHANGED * len(order)).sum()
         found[layer] = math.ceil(1e4 * sure[max(0, allowed - 1)].item()) / 1e4
@@ -115,8 +119,8 @@ def results(rows: list[data.Row], logits: torch.Tensor, right: torch.Tensor) -> 
         chosen = [i for i, row in enumerate(rows) if source in ("all", row.source)]
         pieces = zip(
             network.QUESTIONS.items(),
-            logits[chosen].split(3, -1),
-            right[chosen].split(3, -1),
+            by_question(logits[chosen]),
+            by_question(right[chosen]),
         )
         found[source] = {
             question: _figures(names, scores, values)

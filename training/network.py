@@ -1,6 +1,6 @@
 """The network that is trained: one encoder, a head for the label and one for each axis.
 
-Layout of all logits and targets: (rows, 9), three columns for each of QUESTIONS.
+Layout of all logits and targets: (rows, 9), VALUES columns for each of QUESTIONS.
 After some inner layers stands an exit, which answers the same questions early.
 """
 
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import data
-from negation_api.text.markers import MARKER
+from negation_api.model.classifier import marker_ids
 
 QUESTIONS = {
     "label": data.LABELS,
@@ -19,9 +19,16 @@ QUESTIONS = {
     "temporality": data.TEMPORALITIES,
 }
 AXES = tuple(QUESTIONS)[1:]
+VALUES = 3  # of each question
+COLUMNS = VALUES * len(QUESTIONS)
 EXITS = (3, 4)  # after how many layers
 EXIT_EPOCHS, EXIT_BATCH, EXIT_RATE, EXIT_DROPOUT = 40, 256, 2e-3, 0.2
 HEAD_DECAY = 3e-4  # of the squared weights, when heads are fitted alone
+
+
+def by_question(columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Split (rows, 9) into (rows, VALUES) for each of QUESTIONS."""
+    return columns.split(VALUES, dim=-1)
 
 
 class Exit(torch.nn.Module):
@@ -33,7 +40,7 @@ class Exit(torch.nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.pooler = torch.nn.Linear(2 * width, width)
-        self.head = torch.nn.Linear(width, sum(map(len, QUESTIONS.values())))
+        self.head = torch.nn.Linear(width, COLUMNS)
 
     def forward(self, marks: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
         """Give the logits (rows, 9) of *marks*, (rows, 2 * width)."""
@@ -117,8 +124,7 @@ def load(directory: str, seed: int, keep_words: bool):
         local_files_only=True,
     )
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    marker = tokenizer(MARKER, add_special_tokens=False).input_ids
-    network = Network(classifier, marker)
+    network = Network(classifier, marker_ids(tokenizer))
     weights = load_file(Path(directory) / "model.safetensors")
     more = {k: v for k, v in weights.items() if k.startswith("axes.")}
     network.load_state_dict(more, strict=False)
@@ -150,7 +156,7 @@ def refit(model: Network, pooled: torch.Tensor, right: torch.Tensor) -> None:
 
     :param pooled: (rows, width), of rows that are labelled; *right*: (rows, 9).
     """
-    for axis, values in zip(AXES, right.split(3, dim=-1)[1:], strict=True):
+    for axis, values in zip(AXES, by_question(right)[1:], strict=True):
         known = values.sum(dim=-1) == 1
         head = torch.nn.Linear(pooled.shape[1], len(QUESTIONS[axis]))
         rows, gold = pooled[known], values[known].argmax(dim=-1)
@@ -178,16 +184,15 @@ def fit_exits(model: Network, observed: torch.Tensor) -> None:
 
     :param observed: (exits, rows, 9 + 2 * width), as :meth:`Network.observe` gives it.
     """
-    columns = sum(map(len, QUESTIONS.values()))
     for leave, each in zip(model.exits.values(), observed, strict=True):
-        told, marks = each[:, :columns], each[:, columns:]
-        rights = [scores.softmax(dim=-1) for scores in told.split(3, dim=-1)]
+        last, marks = each[:, :COLUMNS], each[:, COLUMNS:]
+        rights = [scores.softmax(dim=-1) for scores in by_question(last)]
         optimizer = torch.optim.AdamW(leave.parameters(), EXIT_RATE, weight_decay=0.02)
         steps = EXIT_EPOCHS * -(-len(marks) // EXIT_BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, EXIT_RATE, steps)
         for _ in range(EXIT_EPOCHS):
             for rows in torch.randperm(len(marks)).split(EXIT_BATCH):
-                pieces = leave(marks[rows], EXIT_DROPOUT).split(3, dim=-1)
+                pieces = by_question(leave(marks[rows], EXIT_DROPOUT))
                 loss = -sum(
                     (right[rows] * scores.log_softmax(dim=-1)).sum(-1).mean()
                     for right, scores in zip(rights, pieces, strict=True)
@@ -198,16 +203,16 @@ def fit_exits(model: Network, observed: torch.Tensor) -> None:
                 schedule.step()
 
 
-def distance(logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+def distance(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Give the sum over rows of the cross-entropy of the labels with a teacher's.
 
     So that what is learned anew does not cost what was known (Li and Hoiem 2016,
     https://arxiv.org/abs/1606.09282).
 
-    :param logits, told: (rows, 9), of the network and of the teacher.
+    :param logits, teacher: (rows, 9), of the network and of the teacher.
     """
     label = slice(0, len(QUESTIONS["label"]))
-    right = told[:, label].softmax(dim=-1)
+    right = teacher[:, label].softmax(dim=-1)
     return -(right * logits[:, label].log_softmax(dim=-1)).sum()
 
 
@@ -218,7 +223,7 @@ def loss(logits: torch.Tensor, right: torch.Tensor, smoothing: float) -> torch.T
     https://arxiv.org/abs/1512.00567), one with several is asked for any of them.
     """
     total = logits.new_zeros(len(logits))
-    for scores, values in zip(logits.split(3, dim=-1), right.split(3, dim=-1)):
+    for scores, values in zip(by_question(logits), by_question(right)):
         logs = scores.log_softmax(dim=-1)
         any_right = -(logs + values.log()).logsumexp(dim=-1)
         smoothed = (1 - smoothing) * any_right - smoothing * logs.mean(dim=-1)

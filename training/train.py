@@ -32,7 +32,7 @@ import export  # noqa: E402
 import network  # noqa: E402
 import templates  # noqa: E402
 from negation_api.text.markers import SentenceTooLong  # noqa: E402
-from negation_api.model.classifier import AssertionClassifier  # noqa: E402
+from negation_api.model.classifier import AssertionClassifier, marker_ids  # noqa: E402
 
 BEHAVIOUR = HERE.parent / "tests" / "behaviour"
 
@@ -327,7 +327,9 @@ def main() -> None:
     start, keep_words = args.start or encoder_directory(), args.stage == "axes"
     model, tokenizer = network.load(start, args.seed, keep_words)
     tokenizer.model_max_length = MAX_TOKENS
-    classifier = AssertionClassifier(None, model.config, tokenizer, None, "fp32")
+    classifier = AssertionClassifier(
+        None, model.config, tokenizer, marker_ids(tokenizer), None, "fp32"
+    )
     torch.set_num_threads(args.threads)
     model = fit(model, classifier, tokenizer.pad_token_id, mixture, args)
     more = mixture.epoch(args.epochs) if args.stage == "axes" else []

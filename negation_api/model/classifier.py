@@ -71,6 +71,7 @@ class AssertionClassifier:
     :param forward: maps rows of token ids to logits (rows, columns), those of the
         labels, then those of each axis; and to after how many layers each was
         answered, (rows), or None where all take the same way.
+    :param marker: its token ids, see :func:`marker_ids`.
     :param axes: the values of each axis that the model answers, in that order.
     :ivar labels: the model's own, in the order of its logits, upper case.
     :ivar axes: the values of each axis that it answers.
@@ -85,6 +86,7 @@ class AssertionClassifier:
         forward,
         config,
         tokenizer,
+        marker: Sequence[int],
         artefact: Artefact | None,
         precision: str,
         axes: Mapping[str, Sequence[str]] | None = None,
@@ -108,7 +110,7 @@ class AssertionClassifier:
         self._tokenizer.no_padding()
         # "[SEP]" in a client's text becomes plain pieces, never a control token.
         self._tokenizer.encode_special_tokens = True
-        self._marker = self._tokenize(MARKER).ids
+        self._marker = marker
 
     def after_fork(self) -> None:
         """Make torch ready in a forked process, before threads use it.
@@ -289,6 +291,8 @@ def _naming(path: Path) -> Iterator[None]:
 def _read_config(directory: Path):
     with _naming(directory / CONFIG):
         config = AutoConfig.from_pretrained(directory, **_LOCAL)
+    config.axes = getattr(config, "axes", None) or {}
+    config.exits = getattr(config, "exits", None) or {}
     try:
         _labels(config)
         _check_axes(config)
@@ -300,19 +304,17 @@ def _read_config(directory: Path):
 
 def _check_axes(config) -> None:
     """See that the model answers our axes in our order, or none."""
-    axes = getattr(config, "axes", None) or {}
     for axis, values in AXES.items():
-        if axes and tuple(axes.get(axis, ())) != values:
+        if config.axes and tuple(config.axes.get(axis, ())) != values:
             raise ModelError(f"axes.{axis} must be {', '.join(values)}")
 
 
 def _check_exits(config) -> None:
     """See that exits stand after inner layers and have thresholds."""
-    exits = getattr(config, "exits", None) or {}
-    if exits and not can_pack(config):
+    if config.exits and not can_pack(config):
         raise ModelError("exits: only BERT is left early")
     inner = {str(number) for number in range(1, config.num_hidden_layers)}
-    for layer, threshold in exits.items():
+    for layer, threshold in config.exits.items():
         if layer not in inner or not 0 < threshold <= 1:
             raise ModelError(
                 f"exits.{layer}: must be a layer from 1 to {len(inner)}, with a"
@@ -334,7 +336,7 @@ def _read_network(directory: Path, config):
         )
         heads = _read_heads(directory / WEIGHTS, config)
         num_columns = VALUES * (1 + len(heads))
-        exits = read_exits(directory / WEIGHTS, config, num_columns)
+        exits = read_exits(directory / WEIGHTS, config.exits, num_columns)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"{directory / WEIGHTS}: lacks {missing[0]}")
@@ -347,8 +349,7 @@ def _read_heads(path: Path, config) -> dict[str, torch.nn.Linear]:
     transformers knows one question to a model: it passes over these weights.
     """
     with safe_open(path, framework="pt") as weights:
-        axes = getattr(config, "axes", ())
-        return {axis: read_linear(weights, f"axes.{axis}") for axis in axes}
+        return {axis: read_linear(weights, f"axes.{axis}") for axis in config.axes}
 
 
 def _read_tokenizer(directory: Path, config):
@@ -377,6 +378,11 @@ def _read_tokenizer(directory: Path, config):
             f" {config.vocab_size - 1}"
         )
     return tokenizer
+
+
+def marker_ids(tokenizer) -> list[int]:
+    """Give the token ids of an entity's marker, of a tokenizer of transformers."""
+    return tokenizer(MARKER, add_special_tokens=False).input_ids
 
 
 def freeze_tokenizer(directory: Path) -> None:
@@ -451,15 +457,15 @@ def _load(settings: Settings) -> AssertionClassifier:
         log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
     int8 = int8 and not reason
     network, heads, exits = _read_network(directory, config)
+    marker = marker_ids(tokenizer)
     if can_pack(config):
-        marker = tokenizer(MARKER, add_special_tokens=False).input_ids
         forward = PackedBert(network, int8, tuple(heads.values()), exits, marker)
     else:
         forward, heads = PaddedNetwork(network, tokenizer.pad_token_id), {}
     axes = {axis: config.axes[axis] for axis in heads}
     precision = "int8" if int8 else "fp32"
     classifier = AssertionClassifier(
-        forward, config, tokenizer, artefact, precision, axes
+        forward, config, tokenizer, marker, artefact, precision, axes
     )
     with _naming(directory / WEIGHTS):
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])

@@ -88,15 +88,16 @@ class Marks:
         return Marks(self.places[rows], self.present[rows])
 
 
-def read_exits(path: Path, config, num_columns: int) -> dict[int, ExitWeights]:
-    """Read the exits of a model whose config has ``exits``: layer -> threshold.
+def read_exits(
+    path: Path, thresholds: Mapping[str, float], num_columns: int
+) -> dict[int, ExitWeights]:
+    """Read the exits after the layers that have *thresholds*.
 
     :param num_columns: of the questions that are asked, the first of the head's.
     """
-    exits: Mapping[str, float] = getattr(config, "exits", None) or {}
     found = {}
     with safe_open(path, framework="pt") as weights:
-        for layer, threshold in exits.items():
+        for layer, threshold in thresholds.items():
             pooler = read_linear(weights, f"exits.{layer}.pooler")
             head = read_linear(weights, f"exits.{layer}.head")
             asked = make_linear(head.weight[:num_columns], head.bias[:num_columns])
