@@ -132,5 +132,5 @@ test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; instal
 	$(BIN)/python -m pytest -m system
 	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
-.PHONY: help install run model train report bench bench-shapes bench-notes bench-exits openapi picture wheel format check hashes lint audit \
-    test explore test-system
+.PHONY: help install run model train report bench bench-shapes bench-notes bench-exits \
+    wheel openapi picture format hashes lint audit check test explore test-system

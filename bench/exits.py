@@ -11,7 +11,6 @@ client alone. Three minutes. ``bench/report.py`` puts ``bench/results/exits.json
 
 import argparse
 import json
-import re
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -40,10 +39,9 @@ def without_leaving(model: Path, directory: Path) -> Path:
 def layers(server) -> dict[str, int]:
     """Count the entities that *server* answered, by after how many layers."""
     text = server.get("/metrics").body.decode()
-    found = re.findall(
-        r'^negation_api_layers_total\{layers="(\d+)"\} (\S+)', text, re.M
-    )
-    return {depth: int(float(count)) for depth, count in sorted(found)}
+    found = real.samples(text, "negation_api_layers_total")
+    counts = {labels["layers"]: int(count) for labels, count in found}
+    return dict(sorted(counts.items()))
 
 
 def measure(precision: str, args, copy: Path) -> dict:

@@ -31,6 +31,16 @@ class Reply:
         return json.loads(self.body)
 
 
+def samples(text: str, name: str) -> list[tuple[dict[str, str], float]]:
+    """Read the samples *name* of Prometheus' text format: labels and number of each."""
+    # Here: what is set before it is imported says where it counts.
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = text_string_to_metric_families(text)
+    found = (sample for family in families for sample in family.samples)
+    return [(sample.labels, sample.value) for sample in found if sample.name == name]
+
+
 @dataclass
 class Server:
     """Gunicorn with the configuration of this repository. ::

@@ -2,11 +2,12 @@
 
 import json
 import random
-import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from server import samples
 
 from negation_api.contract.labels import AXES
 from negation_api.model.artefact import ModelError
@@ -167,9 +168,5 @@ def test_a_reply_and_the_metrics_say_after_how_many_layers(classifier):
 
 
 def counted(client) -> dict[str, float]:
-    found = re.findall(
-        r'^negation_api_layers_total\{layers="(\d+)"\} (\S+)$',
-        client.get("/metrics").text,
-        re.MULTILINE,
-    )
-    return {layer: float(number) for layer, number in found}
+    found = samples(client.get("/metrics").text, "negation_api_layers_total")
+    return {labels["layers"]: number for labels, number in found}

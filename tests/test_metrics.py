@@ -18,23 +18,16 @@ from prometheus_client import Counter, Gauge, Histogram
 from negation_api.http import metrics
 from negation_api.http.service import service_of
 from negation_api.inference.admission import DeadlinePassed, QueueFull
-from server import Server, free_port, wait_until
+from server import Server, free_port, samples, wait_until
 
 CANARY = "zebrafish"
 DASHBOARD = Path(__file__).parents[1] / "infra" / "grafana.json"
 
 
-def value(text: str | bytes, name: str, **labels) -> float:
+def value(text: str, name: str, **labels) -> float:
     """Give the sum of the samples *name* that have *labels*."""
-    text = text if isinstance(text, str) else text.decode()
-    found = 0.0
-    for sample, pairs, number in re.findall(
-        r"^(\w+)(?:\{(.*)\})? ([\d.e+-]+)$", text, re.MULTILINE
-    ):
-        given = dict(re.findall(r'(\w+)="([^"]*)"', pairs))
-        if sample == name and labels.items() <= given.items():
-            found += float(number)
-    return found
+    found = samples(text, name)
+    return sum(n for given, n in found if labels.items() <= given.items())
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +152,8 @@ def test_the_queue_is_noted_again_after_a_failure(caplog):
     queue = Queue()
     metrics.watch(queue)
     wait_until(lambda: queue.asked > 2, 10, "it is noted again")
-    assert value(metrics.collect(), "negation_api_queue_rows") == 5
-    assert value(metrics.collect(), "negation_api_computing_rows") == 7
+    assert value(metrics.collect().decode(), "negation_api_queue_rows") == 5
+    assert value(metrics.collect().decode(), "negation_api_computing_rows") == 7
     assert CANARY not in caplog.text
 
 
@@ -258,11 +251,11 @@ def test_refusals_are_counted(app, error, status, name):
 
     batcher = service_of(app).batcher
     service_of(app).batcher = SimpleNamespace(permit=refuse)
-    before = value(metrics.collect(), name)
+    before = value(metrics.collect().decode(), name)
     reply = app.test_client().post("/predict", json={"sentence": "x"})
     service_of(app).batcher = batcher
     assert reply.status_code == status
-    assert value(metrics.collect(), name) == before + 1
+    assert value(metrics.collect().decode(), name) == before + 1
 
 
 WHOSE = "negation_api_experiencers_total"
@@ -273,7 +266,7 @@ RETURNS = {"sentence": "his mother to return with [entity] fever [entity]"}
 @pytest.mark.parametrize("asked, more", [(True, 2), (False, 0)])
 def test_whose_and_when_are_counted_where_they_are_answered(axes_client, asked, more):
     def counts():
-        text = metrics.collect()
+        text = metrics.collect().decode()
         return (
             value(text, WHOSE, experiencer="FAMILY"),
             value(text, WHEN, temporality="HYPOTHETICAL"),
