@@ -66,6 +66,18 @@ def test_entities_and_terms_exclude_each_other(client):
     assert fits(note, "Note") and not fits(note | entities | terms, "Note")
 
 
+@pytest.mark.parametrize(
+    "more, terms, is_valid",
+    [({}, {}, False), ({"terms": ["x"]}, {}, True), ({}, {"terms": ["x"]}, True)],
+)
+def test_a_note_of_several_needs_entities_or_terms(client, more, terms, is_valid):
+    sentence = {"sentence": "no [entity] x [entity]"}
+    body = {"documents": [sentence, {"text": "x"} | more]} | terms
+    assert fits(body, "DocumentsRequest") is is_valid
+    _, note = client.post("/predict", json=body).json["documents"]
+    assert ("error" not in note) is is_valid
+
+
 def test_every_problem_type_is_described():
     operation = openapi.describe()["paths"]["/predict"]["post"]
     described = {

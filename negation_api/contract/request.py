@@ -236,8 +236,19 @@ class NoteRequestSchema(OptionsSchema, NoteSchema):
     needs_one = True
 
 
+_NEEDED = [{"required": [name]} for name in ("sentence", *NoteSchema.exclusive)]
+
+
 class DocumentsRequestSchema(OptionsSchema):
     """Form 3: several documents, each answered or refused on its own."""
+
+    # Without terms for all, each note needs its own or entities.
+    json_schema_extra = {
+        "anyOf": [
+            {"required": ["terms"]},
+            {"properties": {"documents": {"items": {"anyOf": _NEEDED}}}},
+        ]
+    }
 
     documents = Each(DocumentField(*DOCUMENTS.values()), required=True)
     terms = TermsField("sought in every note that says neither `entities` nor `terms`")
@@ -396,12 +407,12 @@ def _find_entities(
         mentions = find(text)
     except TooManyMentions as error:
         raise Invalid.at(str(error), "text") from None
-    place = offsets.from_code_point
+    convert = offsets.from_code_point
     return tuple(
         Entity(
             None,
-            place(span.start),
-            place(span.end),
+            convert(span.start),
+            convert(span.end),
             span,
             section,
             term.name,

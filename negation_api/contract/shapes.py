@@ -20,10 +20,12 @@ class StrictSchema(Schema):
 
     :cvar exclusive: fields of which at most one may be given.
     :cvar needs_one: whether one of them must be, unless it is known otherwise.
+    :cvar json_schema_extra: keywords of JSON Schema that say what no field says.
     """
 
     exclusive: tuple[str, ...] = ()
     needs_one = False
+    json_schema_extra: dict = {}
 
     class Meta:
         unknown = RAISE

@@ -105,7 +105,7 @@ FORMS = {
 
 
 class _Converter(OpenAPIConverter):
-    """Says what fields of a :class:`shapes.StrictSchema` exclude each other."""
+    """Says what a :class:`shapes.StrictSchema` asks of several fields together."""
 
     def schema2jsonschema(self, schema) -> dict:
         described = super().schema2jsonschema(schema)
@@ -114,7 +114,7 @@ class _Converter(OpenAPIConverter):
             described["oneOf"] = [{"required": [name]} for name in names]
         elif names:
             described["not"] = {"required": list(names)}
-        return described
+        return described | getattr(schema, "json_schema_extra", {})
 
 
 class _Plugin(MarshmallowPlugin):
