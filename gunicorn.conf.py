@@ -6,7 +6,7 @@ import sys
 
 from negation_api.http import parse_errors
 from negation_api.http.telemetry import configure_logging, make_metrics_directory
-from negation_api.inference.cores import give_memory_back, keep_memory_together
+from negation_api.inference.memory import limit_arenas, trim_memory
 from negation_api.layout import Layout
 from negation_api.server.listening import addresses
 from negation_api.settings import SettingError, Settings
@@ -17,7 +17,7 @@ except SettingError as error:
     sys.exit(f"negation_api cannot start: {error}")
 
 configure_logging()
-keep_memory_together()
+limit_arenas()
 
 # Before anything imports prometheus_client, which looks once. In memory: it need not
 # outlive the master.
@@ -56,7 +56,7 @@ logger_class = "negation_api.server.worker.Logger"
 def when_ready(server):
     """Move what was loaded out of the collector's sight, so that pages stay shared."""
     gc.collect()
-    give_memory_back()
+    trim_memory()
     gc.freeze()
 
 
@@ -74,7 +74,7 @@ def post_worker_init(worker):
     from negation_api.http.service import service_of
 
     service = service_of(worker.wsgi)
-    service.cores.keep_to_own(worker.slot)
+    service.cores.pin_to_own(worker.slot)
     service.classifier.after_fork()
     service.batcher.start(worker.slot)
     worker.connection_counts = service.connection_counts

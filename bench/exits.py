@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from report import exits_table
-from run import RESULTS, Load, machine, model_path, real, rest, say, settings, time_note
+from run import RESULTS, Load, machine, model_path, real, say, settings, time_note
+from run import wait_until_idle
 
 MODES = ("off", "on", "never")
 CLIENTS = 32
@@ -66,7 +67,7 @@ def measure(precision: str, args, copy: Path) -> dict:
 def one_round(server, load: Load, seconds: float, number: int) -> dict:
     """Measure one server once."""
     many = load(server.port, CLIENTS, seconds)
-    rest(server)
+    wait_until_idle(server)
     rates = [time_note(server, NOTE, NOTES * number + n)["rate"] for n in range(NOTES)]
     lone = load(server.port, 1, max(2, seconds / 2))
     return {

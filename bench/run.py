@@ -185,11 +185,11 @@ def measure_ours(model: str, precision: str, args, known: dict) -> dict:
         found["clients"] = {
             n: load(server.port, n, window(n, known, args)) for n in args.clients
         }
-        rest(server)
+        wait_until_idle(server)
         found["notes"] = {n: time_note(server, n, seed=n) for n in args.notes}
         if args.notes:
             found["beside"] = beside_a_note(server, load, args.seconds)
-            rest(server)
+            wait_until_idle(server)
         found["timing"] = timing(server)
         found["memory_mb"] = memory_mb(server.pid)
     return found
@@ -202,7 +202,7 @@ def settings(precision: str, given) -> dict[str, str]:
     return env | dict(setting.split("=", 1) for setting in given)
 
 
-def rest(server) -> None:
+def wait_until_idle(server) -> None:
     """Wait until what clients had sent before they left is computed or dropped."""
     time.sleep(1)
     server.post({"sentence": "denies [entity] pain [entity]"})
@@ -242,7 +242,7 @@ def measure_shapes(model: str, precision: str, args, known: dict) -> dict:
         with real.Server(model=model, env=env, reply_seconds=NOTE_SECONDS) as server:
             load(server.port, 8, 2)
             many = load(server.port, 32, LONGEST * args.seconds)
-            rest(server)
+            wait_until_idle(server)
             one = time_note(server, NOTE_OF_SHAPES, seed=3)
             memory = memory_mb(server.pid)
         found[shape] = {"clients": many, "note": one, "memory_mb": memory}

@@ -216,11 +216,11 @@ def _aligned(read: list, sources: list, regions: Regions) -> Iterator[Word]:
             for n in range(at, min(at + 6, len(sources)))
             if sources[n].group().lower() == match.group().lower()
         )
-        place = next(same, None)
-        if place is None and at < len(sources) and sources[at].group()[0].isalnum():
-            place = at
-        if place is None:
+        source = next(same, None)
+        if source is None and at < len(sources) and sources[at].group()[0].isalnum():
+            source = at
+        if source is None:
             yield Word(*match.span(), regions.heading)
         else:
-            yield Word(*match.span(), Span(*sources[place].span()))
-            at = place + 1
+            yield Word(*match.span(), Span(*sources[source].span()))
+            at = source + 1

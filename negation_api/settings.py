@@ -184,11 +184,11 @@ class Settings:
         texts = [text.strip() for text in self.api_keys_sha256.split(",")]
         if self.api_keys_sha256 and texts == [""]:
             raise SettingError("API_KEYS_SHA256 is blank; without keys leave it out")
-        for place, text in enumerate(texts, 1):
+        for number, text in enumerate(texts, 1):
             if not _SHA256.fullmatch(text) and texts != [""]:
                 raise SettingError(
                     "API_KEYS_SHA256 must hold SHA-256 digests, 64 hexadecimal digits"
-                    f" each, separated by commas; number {place} of {len(texts)} is"
+                    f" each, separated by commas; number {number} of {len(texts)} is"
                     f" not one: it has {len(text)} characters"
                 )
         return tuple(bytes.fromhex(text) for text in texts if text)
@@ -271,9 +271,9 @@ def _parse(setting, raw: str):
         raise SettingError(f"{name}={raw!r} is not a {kind}") from None
     if setting.type is str and not raw.isprintable():
         # Not the value: keys and passwords from a file may end in a line break.
-        place = next(i for i, char in enumerate(raw) if not char.isprintable())
+        index = next(i for i, char in enumerate(raw) if not char.isprintable())
         raise SettingError(
-            f"{name} holds a character that cannot be printed: number {place + 1} of"
+            f"{name} holds a character that cannot be printed: number {index + 1} of"
             f" {len(raw)}"
         )
     choices, low, high = limits["choices"], limits["low"], limits["high"]

@@ -126,7 +126,7 @@ class NegationAPI(Pipe):
                 yield doc
                 continue
             if isinstance(answers, Exception):
-                handle(doc, _with_place(answers, [place for place, _ in found]))
+                handle(doc, _located(answers, [name for name, _ in found]))
                 continue
             for (_, span), answer in zip(found, answers, strict=True):
                 _set(span, answer)
@@ -148,15 +148,15 @@ def _raise(doc: Doc, error: Exception) -> None:
     raise error
 
 
-def _with_place(error: Exception, places: Sequence[str]) -> Exception:
+def _located(error: Exception, names: Sequence[str]) -> Exception:
     """Say which span *error* is about, where it is about one."""
     if not isinstance(error, negation_api.Invalid):
         return error
     said = []
     for path, detail in error.faults:
         at = path.index("entities") + 1 if "entities" in path else len(path)
-        place = places[path[at]] if at < len(path) else "doc"
-        said.append(f"{place}: {detail}")
+        name = names[path[at]] if at < len(path) else "doc"
+        said.append(f"{name}: {detail}")
     return ValueError("; ".join(said))
 
 

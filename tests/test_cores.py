@@ -252,7 +252,7 @@ def test_a_worker_stays_on_its_own_cpus_and_inference_thread_n_on_cpu_n(toy_mode
 def test_threads_go_where_they_like_without_cpus():
     before = os.sched_getaffinity(0)
     cores = Cores(len(before))
-    cores.keep_to_own(0)
+    cores.pin_to_own(0)
     with cores.open(0):
         assert os.sched_getaffinity(0) == before
 

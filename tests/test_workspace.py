@@ -23,7 +23,7 @@ def test_what_a_large_batch_needed_is_given_back():
     buffer = space.take("a", rows, 1024).fill_(7)
     assert space.take("a", rows, 1024)[-1, -1] == 7
     before = private_mb(os.getpid())
-    space.give_back()
+    space.trim()
     assert private_mb(os.getpid()) < before - 2 * KEPT_BYTES / 2**20
     assert buffer[0, 0] == 7  # kept
     assert buffer[-1, -1] == 0

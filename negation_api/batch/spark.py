@@ -233,13 +233,15 @@ def identify(
     Its path may hold another one tomorrow.
     """
 
-    def tell(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
+    def describe(batches: Iterable[pyarrow.RecordBatch]) -> Iterator:
         for _ in batches:
             model = dump_model(load(settings))
             yield pyarrow.RecordBatch.from_pylist([model], arrow_schema(pyarrow, MODEL))
 
     (model,) = (
-        spark.range(1, numPartitions=1).mapInArrow(tell, spark_schema(MODEL)).collect()
+        spark.range(1, numPartitions=1)
+        .mapInArrow(describe, spark_schema(MODEL))
+        .collect()
     )
     return model
 

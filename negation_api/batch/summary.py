@@ -139,8 +139,8 @@ class Summary:
         widths = [max(map(len, column)) for column in zip(head, *rows)]
         lines = [
             "  ".join(
-                cell.ljust(width) if place < 2 else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(line, widths))
+                cell.ljust(width) if column < 2 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths))
             ).rstrip()
             for line in [head, *rows]
         ]

@@ -243,7 +243,7 @@ def rows_of(batch) -> Iterator[dict | Invalid]:
     try:
         yield from map(without_nulls, batch.to_pylist())
     except UnicodeDecodeError:  # somewhere: one by one
-        yield from map(_row_of, (batch.slice(place, 1) for place in range(len(batch))))
+        yield from map(_row_of, (batch.slice(index, 1) for index in range(len(batch))))
 
 
 def _row_of(batch) -> dict | Invalid:

@@ -36,17 +36,19 @@ def read_list(name: str, max_chars: int) -> list[Term]:
         terms.append(term)
     wrong = list(faults(terms, max_chars))
     if wrong:
-        told = [f"line {lines[i]}: {_placed(detail, lines)}" for i, detail in wrong]
+        messages = [
+            f"line {lines[i]}: {_with_line(detail, lines)}" for i, detail in wrong
+        ]
         more = (
             f"; and {len(wrong) - MAX_FAULTS} more" if len(wrong) > MAX_FAULTS else ""
         )
-        raise InputError(f"{name}: {' '.join(told[:MAX_FAULTS])}{more}")
+        raise InputError(f"{name}: {' '.join(messages[:MAX_FAULTS])}{more}")
     if not terms:
         raise InputError(f"{name}: holds no term")
     return terms
 
 
-def _placed(detail: str, lines: list[int]) -> str:
+def _with_line(detail: str, lines: list[int]) -> str:
     """Say the line of another term, in place of its number in the list."""
     before, at, number = detail.rpartition(" at ")
     return f"{before} in line {lines[int(number[:-1])]}." if at else detail

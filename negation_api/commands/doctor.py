@@ -145,7 +145,7 @@ def examine(root: Path, settings: Settings) -> Iterator[str]:
     if "task vCPU" in facts:
         yield from _cores(settings, facts["task vCPU"])
     yield from _architecture(root, facts.get("architecture"))
-    yield from _manners(facts)
+    yield from _signal_and_preload(facts)
 
 
 def _apply(rule: Rule, facts: dict) -> Iterator[str]:
@@ -208,7 +208,7 @@ def _architecture(root: Path, wanted: str | None) -> Iterator[str]:
         )
 
 
-def _manners(facts: dict) -> Iterator[str]:
+def _signal_and_preload(facts: dict) -> Iterator[str]:
     signal = facts.get("stop signal", "SIGTERM")
     if signal != "SIGTERM":
         yield (
@@ -232,8 +232,8 @@ def _text(path: Path) -> str:
 def _gunicorn_facts(path: Path, environment: dict[str, str]) -> dict:
     if not path.exists():
         return {}
-    told = [f"{name}={value}" for name, value in environment.items()]
-    command = ["env", *told, sys.executable, "-c", READ_GUNICORN, str(path)]
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    command = ["env", *variables, sys.executable, "-c", READ_GUNICORN, str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(run.stdout.splitlines()[-1])
     preload = found.pop("preload_app")
@@ -287,8 +287,8 @@ class Template:
             return {}
         task = self._task()
         (container,) = task["ContainerDefinitions"]
-        told = container.get("Environment", [])
-        return {each["Name"]: str(self._resolve(each["Value"])) for each in told}
+        pairs = container.get("Environment", [])
+        return {each["Name"]: str(self._resolve(each["Value"])) for each in pairs}
 
     def _task(self) -> dict:
         """Give the task definition that the service runs."""

@@ -35,8 +35,8 @@ def load_json(s: str | bytes, max_parts: int | None = None):
     except Invalid:
         raise
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadJSON(f"Not JSON at {place}.") from None
+        location = f"line {error.lineno}, column {error.colno}"
+        raise BadJSON(f"Not JSON at {location}.") from None
     except UnicodeDecodeError as error:
         raise BadJSON(f"Not UTF-8 at byte {error.start}.") from None
     except RecursionError:

@@ -287,11 +287,12 @@ def dump_document(
 def _convert(document: Document, statuses: list[dict]) -> None:
     """Give the places of cues in the request's unit."""
     offsets = Offsets(document.text, document.unit)
-    place = offsets.from_code_point
+    convert = offsets.from_code_point
     for status in statuses:
         for question, spans in status.get("cues", {}).items():
             status["cues"][question] = [
-                {"start": place(span.start), "end": place(span.end)} for span in spans
+                {"start": convert(span.start), "end": convert(span.end)}
+                for span in spans
             ]
 
 

@@ -10,7 +10,8 @@ from negation_api.http.body import Request
 from negation_api.http.prefix import Prefix
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
-from negation_api.inference.cores import Cores, give_memory_back
+from negation_api.inference.cores import Cores
+from negation_api.inference.memory import trim_memory
 from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
@@ -85,7 +86,7 @@ def make_service(settings: Settings, classifier) -> Service:
         batch_timeout=settings.batch_timeout,
         max_requests=settings.max_active_requests,
         observe=metrics.observe_batch,
-        trim_memory=give_memory_back,
+        trim_memory=trim_memory,
     )
     counts = ConnectionCounts(layout.workers)
     return Service(settings, classifier, batcher, cores, counts)

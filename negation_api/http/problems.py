@@ -128,7 +128,7 @@ def _log_exception(app: Flask):
         cause, trace = exc_info[1], exc_info[2]
         while trace and trace.tb_next:
             trace = trace.tb_next
-        place = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+        location = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
         chain = []
         while cause is not None:
             chain.append(type(cause).__name__)
@@ -137,7 +137,7 @@ def _log_exception(app: Flask):
             "unexpected error",
             extra={
                 "error": " < ".join(chain),
-                "place": place,
+                "place": location,
                 "request_id": g.get("request_id"),
             },
         )

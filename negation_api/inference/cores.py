@@ -14,7 +14,6 @@ CPUs of its own cores: left to itself the system moves threads about, each time 
 their caches are not, and has two compute on one CPU for a while.
 """
 
-import ctypes
 import fcntl
 import os
 import threading
@@ -25,7 +24,6 @@ from contextlib import ExitStack, contextmanager, suppress
 # Of inference threads. At 19 one that holds Python's lock is put off for longer.
 NICENESS = 10
 TURN_SECONDS = 0.5
-M_ARENA_MAX, MAX_ARENAS = -8, 2  # mallopt(3)
 
 
 class Cores:
@@ -69,11 +67,11 @@ class Cores:
         [[0, 2, 1, 3], [1, 3, 2, 0]]
         """
 
-        def place(core: int) -> tuple[bool, bool, int]:
+        def preference(core: int) -> tuple[bool, bool, int]:
             is_own, away = self.is_own(core, slot), (core - slot) % self._count
             return not is_own, core < self._num_owned, away
 
-        return sorted(range(self._count), key=place)
+        return sorted(range(self._count), key=preference)
 
     def is_own(self, core: int, slot: int) -> bool:
         """Tell whether *core* is that worker's own.
@@ -86,12 +84,12 @@ class Cores:
         """Give the seconds after which that worker lets others have *core*."""
         return self._turn if self.is_own(core, slot) else 0.0
 
-    def keep_to_own(self, slot: int) -> None:
-        """Keep the calling thread and those it starts to the worker's own CPUs."""
+    def pin_to_own(self, slot: int) -> None:
+        """Pin the calling thread and those it starts to the worker's own CPUs."""
         cores = self.of(slot)
-        self._keep_to([core for core in cores if self.is_own(core, slot)] or cores)
+        self._pin_to([core for core in cores if self.is_own(core, slot)] or cores)
 
-    def _keep_to(self, cores: Iterable[int]) -> None:
+    def _pin_to(self, cores: Iterable[int]) -> None:
         if self._cpus:
             with suppress(OSError):  # forbidden, or taken away meanwhile
                 os.sched_setaffinity(0, {self._cpus[core] for core in cores})
@@ -102,7 +100,7 @@ class Cores:
 
         :raises OSError: when no file can be opened.
         """
-        self._keep_to([core])
+        self._pin_to([core])
         # A lock belongs to an open file, so each thread opens its own.
         names = self._files[core :: self._count]
         with ExitStack() as stack:
@@ -136,27 +134,3 @@ def yield_to_others() -> None:
     """
     with suppress(OSError):  # a thread has a niceness of its own on Linux (sched(7))
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def keep_memory_together() -> None:
-    """Have glibc and MKL keep less of freed memory, before a thread starts.
-
-    Tens of threads would have glibc's default of eight arenas a core, each with what
-    its busiest moment left; MKL keeps three buffers of each thread that it computed in.
-    Does nothing with another C library.
-    """
-    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option:
-        set_option(M_ARENA_MAX, MAX_ARENAS)
-
-
-def give_memory_back() -> None:
-    """Return what glibc keeps of freed memory to the system (malloc_trim(3)).
-
-    Batches need tens of MB for a moment; glibc keeps it for each thread. Does nothing
-    with another C library.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)

@@ -84,8 +84,8 @@ def _answer(status: Mapping, offsets: Offsets) -> Answer:
     cues = status.get("cues")
     if cues is not None:
         cues = {
-            question: tuple(Cue(**_words(place, offsets)) for place in places)
-            for question, places in cues.items()
+            question: tuple(Cue(**_words(span, offsets)) for span in spans)
+            for question, spans in cues.items()
         }
     own = {name: status.get(name) for name in OWN}
     axes = {axis: Choice(status[axis]["scores"]) for axis in AXES if axis in status}
@@ -93,6 +93,6 @@ def _answer(status: Mapping, offsets: Offsets) -> Answer:
     return Answer(scores, **axes, **_words(status, offsets), **own, cues=cues)
 
 
-def _words(place: Mapping, offsets: Offsets) -> dict:
-    start, end = place["start"], place["end"]
+def _words(span: Mapping, offsets: Offsets) -> dict:
+    start, end = span["start"], span["end"]
     return {"text": offsets.words(start, end), "start": start, "end": end}

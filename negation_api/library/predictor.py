@@ -97,9 +97,9 @@ class Predictor(ABC):
         first = 0
         for window in _windows(loaded, limit):
             answered = self._answer_each(window, options, sought)
-            for place, result in enumerate(answered, first):
+            for number, result in enumerate(answered, first):
                 if isinstance(result, Exception):
-                    result = _placed(result, place)
+                    result = _located(result, number)
                     if not return_exceptions:
                         raise result
                 yield result
@@ -180,11 +180,11 @@ def _listed(terms: Terms | None):
     return list(terms) if is_list else terms
 
 
-def _placed(error: Exception, place: int) -> Exception:
+def _located(error: Exception, number: int) -> Exception:
     """Say of which document *error* is."""
     if isinstance(error, Invalid):
-        return Invalid(*error.within("documents", place))
-    error.add_note(f"in document {place}")
+        return Invalid(*error.within("documents", number))
+    error.add_note(f"in document {number}")
     return error
 
 
@@ -210,21 +210,21 @@ def _document(given: Document, section: str | None, terms) -> dict:
             spans = list(spans)
         except (TypeError, ValueError):
             raise Invalid.at("Must be a text and its spans, or a dict.") from None
-        entities = [_entity(span, place) for place, span in enumerate(spans)]
+        entities = [_entity(span, number) for number, span in enumerate(spans)]
         document = {"text": text, "entities": entities}
     if section is not None and "sentence" not in document:
         document = {"section": section, **document}
     return document
 
 
-def _entity(span: Span, place: int) -> Mapping:
+def _entity(span: Span, number: int) -> Mapping:
     if isinstance(span, Mapping):
         return span
     try:
         start, end = map(index, span)
     except (TypeError, ValueError):
         message = "Must be a pair of whole numbers, or a dict."
-        raise Invalid.at(message, "entities", place) from None
+        raise Invalid.at(message, "entities", number) from None
     return {"start": start, "end": end}
 
 

@@ -56,9 +56,9 @@ class Group:
 
     :ivar tokens: the slice of the (tokens, width) matrix that they are.
     :ivar rows: the slice of the batch's rows that they are.
-    :ivar padded: (rows * longest), the place of each token within the slice, 0 in the
+    :ivar padded: (rows * longest), the index of each token in the slice, 0 in the
         padding; None when all rows are of one length.
-    :ivar places: (tokens), the places in *padded* that are no padding.
+    :ivar unpadded: (tokens), the indices in *padded* that are no padding.
     :ivar mask: (rows, 1, 1, longest), True at tokens.
     """
 
@@ -66,7 +66,7 @@ class Group:
     rows: slice
     longest: int
     padded: torch.Tensor | None = None
-    places: torch.Tensor | None = None
+    unpadded: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
     @classmethod
@@ -78,11 +78,11 @@ class Group:
         if min(lengths) == longest:
             return cls(tokens, rows, longest)
         sizes = torch.tensor(lengths)[:, None]
-        place = torch.arange(longest)
-        mask = place < sizes  # (rows, longest)
-        padded = torch.where(mask, sizes.cumsum(0) - sizes + place, 0).flatten()
-        places = mask.flatten().nonzero().squeeze(1)
-        return cls(tokens, rows, longest, padded, places, mask[:, None, None])
+        position = torch.arange(longest)
+        mask = position < sizes  # (rows, longest)
+        padded = torch.where(mask, sizes.cumsum(0) - sizes + position, 0).flatten()
+        unpadded = mask.flatten().nonzero().squeeze(1)
+        return cls(tokens, rows, longest, padded, unpadded, mask[:, None, None])
 
     def pad(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
         """Lay its part of (tokens, width) out as (rows, longest, width)."""
@@ -95,10 +95,10 @@ class Group:
     def pack(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """Undo :meth:`pad`: write (rows, longest, width) to its part of *out*."""
         x, out = x.flatten(0, 1), out[self.tokens]
-        if self.places is None:
+        if self.unpadded is None:
             out.copy_(x)
         else:
-            torch.index_select(x, 0, self.places, out=out)
+            torch.index_select(x, 0, self.unpadded, out=out)
 
 
 def divide(lengths: Sequence[int]) -> list[Group]:
@@ -120,7 +120,7 @@ class Batch:
     """The rows that are still on their way through the layers, the longest first.
 
     :ivar x: (tokens, width).
-    :ivar places: (rows), where each stood among the rows that were given.
+    :ivar order: (rows), the index of each among the rows that were given.
     :ivar starts: (rows), the first token of each.
     :ivar marks: where their markers stand; None in a model without exits.
     """
@@ -129,19 +129,19 @@ class Batch:
         self,
         x: torch.Tensor,
         lengths: torch.Tensor,
-        places: torch.Tensor,
+        order: torch.Tensor,
         marks: Marks | None,
     ):
         self.x = x
         self._lengths = lengths
-        self.places = places
+        self.order = order
         self.groups = divide(lengths.tolist())
         self.starts = lengths.cumsum(0) - lengths
         self.marks = marks
 
     def at_marks(self) -> torch.Tensor:
         """Give what is at each row's markers, (rows, 2 * width)."""
-        return self.x[self.starts[:, None] + self.marks.places].flatten(1)
+        return self.x[self.starts[:, None] + self.marks.positions].flatten(1)
 
     def take(self, rows: torch.Tensor, space: Workspace) -> "Batch":
         """Give the batch of *rows*, a mask, alone."""
@@ -149,7 +149,7 @@ class Batch:
         size = len(tokens), self.x.shape[1]
         kept = torch.index_select(self.x, 0, tokens, out=space.take("linear", *size))
         x = space.take("x", *size).copy_(kept)
-        return Batch(x, self._lengths[rows], self.places[rows], self.marks.take(rows))
+        return Batch(x, self._lengths[rows], self.order[rows], self.marks.take(rows))
 
 
 class PackedBert:
@@ -177,7 +177,7 @@ class PackedBert:
         own = torch.Tensor.clone if int8 else torch.Tensor.detach
         embeddings = bert.embeddings
         self._words = own(embeddings.word_embeddings.weight.detach())
-        self._places = (
+        self._positions = (
             embeddings.position_embeddings.weight
             + embeddings.token_type_embeddings.weight[0]
         ).detach()
@@ -212,29 +212,29 @@ class PackedBert:
                 continue
             early, settled = self._exits[depth](batch.at_marks())
             settled &= batch.marks.present
-            places = batch.places[settled]
-            logits[places], depths[places] = early[settled], depth
-            if len(places) == len(settled):
+            leaving = batch.order[settled]
+            logits[leaving], depths[leaving] = early[settled], depth
+            if len(leaving) == len(settled):
                 break
-            if len(places):
+            if len(leaving):
                 batch = batch.take(~settled, self._space)
         else:
             x = self._layers[-1].first(batch.x, batch.groups, batch.starts)
-            logits[batch.places] = self._classifier(self._pooler(x).tanh())
-        self._space.give_back()
+            logits[batch.order] = self._classifier(self._pooler(x).tanh())
+        self._space.trim()
         return logits, depths
 
     def _embed(self, rows: Sequence[Sequence[int]]) -> Batch:
-        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
-        lengths = [len(rows[place]) for place in order]
-        ids = torch.tensor(list(chain.from_iterable(rows[place] for place in order)))
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+        lengths = [len(rows[index]) for index in order]
+        ids = torch.tensor(list(chain.from_iterable(rows[index] for index in order)))
         positions = torch.tensor(list(chain.from_iterable(map(range, lengths))))
         size = len(ids), self._words.shape[1]
         x = self._space.take("x", *size)
         torch.index_select(self._words, 0, ids, out=x)
-        places = self._space.take("linear", *size)
-        torch.index_select(self._places, 0, positions, out=places)
-        x.copy_(self._norm(x.add_(places)))
+        embedded = self._space.take("linear", *size)
+        torch.index_select(self._positions, 0, positions, out=embedded)
+        x.copy_(self._norm(x.add_(embedded)))
         sizes = torch.tensor(lengths)
         marks = Marks.find(ids, sizes, self._marker) if self._exits else None
         return Batch(x, sizes, torch.tensor(order), marks)

@@ -161,8 +161,8 @@ class AssertionClassifier:
 
     def _find_markers(self, ids: Sequence[int]) -> list[int]:
         size = len(self._marker)
-        places = range(len(ids) - size + 1)
-        return [i for i in places if ids[i : i + size] == self._marker]
+        starts = range(len(ids) - size + 1)
+        return [i for i in starts if ids[i : i + size] == self._marker]
 
     def _unmark(self, sentence: str) -> str:
         """Take the brackets off what reads as a marker and is written otherwise.
@@ -171,9 +171,9 @@ class AssertionClassifier:
         are many ways to write one.
         """
         encoding, characters = self._tokenize(sentence), list(sentence)
-        for place in self._find_markers(encoding.ids):
-            start, _ = encoding.offsets[place]
-            _, end = encoding.offsets[place + len(self._marker) - 1]
+        for first in self._find_markers(encoding.ids):
+            start, _ = encoding.offsets[first]
+            _, end = encoding.offsets[first + len(self._marker) - 1]
             if sentence[start:end].lower() != MARKER:
                 characters[start], characters[end - 1] = "()"
         return "".join(characters)

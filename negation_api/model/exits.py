@@ -58,13 +58,13 @@ class Exit:
 class Marks:
     """Where the markers stand in the rows of a batch.
 
-    :ivar places: (rows, 2), the middle token of each marker, counted from the row's
+    :ivar positions: (rows, 2), the middle token of each marker, counted from the row's
         first; 0 in a row without.
     :ivar present: (rows), which rows have them.
     """
 
-    def __init__(self, places: torch.Tensor, present: torch.Tensor):
-        self.places = places
+    def __init__(self, positions: torch.Tensor, present: torch.Tensor):
+        self.positions = positions
         self.present = present
 
     @classmethod
@@ -79,13 +79,13 @@ class Marks:
         rows = torch.arange(len(lengths)).repeat_interleave(lengths)[tokens]
         present = rows.bincount(minlength=len(lengths)) == 2
         starts = lengths.cumsum(0) - lengths
-        places = torch.zeros(len(lengths), 2, dtype=torch.long)
-        places[present] = (tokens - starts[rows])[present[rows]].view(-1, 2)
-        return cls(places, present)
+        positions = torch.zeros(len(lengths), 2, dtype=torch.long)
+        positions[present] = (tokens - starts[rows])[present[rows]].view(-1, 2)
+        return cls(positions, present)
 
     def take(self, rows: torch.Tensor) -> "Marks":
         """Give those of *rows*, a mask."""
-        return Marks(self.places[rows], self.present[rows])
+        return Marks(self.positions[rows], self.present[rows])
 
 
 def read_exits(

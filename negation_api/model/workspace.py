@@ -39,11 +39,11 @@ class Workspace(threading.local):
         buffer.used = max(buffer.used, size)
         return buffer.data[:size].view(dtype).view(rows, width)
 
-    def give_back(self) -> None:
+    def trim(self) -> None:
         """Return to the system what only large batches need: call it after each."""
         self._taken.clear()
         for buffer in self._buffers.values():
-            buffer.give_back()
+            buffer.trim()
 
 
 class Buffer:
@@ -56,9 +56,9 @@ class Buffer:
         self.data = torch.frombuffer(self._memory, dtype=torch.uint8)
         self.used = 0
 
-    def give_back(self) -> None:
+    def trim(self) -> None:
         """Free the pages beyond what is kept (madvise(2)); they read as 0 then."""
         if self.used > KEPT_BYTES:
-            rest = len(self._memory) - KEPT_BYTES
-            self._memory.madvise(mmap.MADV_DONTNEED, KEPT_BYTES, rest)
+            excess = len(self._memory) - KEPT_BYTES
+            self._memory.madvise(mmap.MADV_DONTNEED, KEPT_BYTES, excess)
             self.used = 0

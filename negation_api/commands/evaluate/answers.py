@@ -14,7 +14,9 @@ from negation_api.settings import Settings
 MAX_ROWS = 512  # of one text, and those that are sorted by length together
 
 
-def predict(classifier, rows: list[dict], settings=Settings()) -> list[Prediction]:
+def classify_rows(
+    classifier, rows: list[dict], settings=Settings()
+) -> list[Prediction]:
     """Classify every row; a progress bar on a terminal.
 
     :raises EvaluationError: names the first row that the service would refuse.

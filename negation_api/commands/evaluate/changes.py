@@ -374,15 +374,15 @@ def negated(case: Case, rng: Random) -> list[Edit]:
 
 def mothers(case: Case, rng: Random) -> list[Edit]:
     """Say of the mother what was said of the patient."""
-    return _retold(case, "Mother had ")
+    return _restated(case, "Mother had ")
 
 
 def feared(case: Case, rng: Random) -> list[Edit]:
     """Ask to return if there is what was said to be there."""
-    return _retold(case, "Return if you have ")
+    return _restated(case, "Return if you have ")
 
 
-def _retold(case: Case, begin: str) -> list[Edit]:
+def _restated(case: Case, begin: str) -> list[Edit]:
     first = _plain(case)
     return [] if first is None else [(first, case.start, begin)]
 

@@ -7,7 +7,7 @@ Directional changes are for rows that the file calls the patient's plain PRESENT
 from collections.abc import Iterator
 from random import Random
 
-from negation_api.commands.evaluate.answers import predict
+from negation_api.commands.evaluate.answers import classify_rows
 from negation_api.commands.evaluate.changes import (
     DIRECTED,
     INVARIANT,
@@ -38,11 +38,13 @@ def invariance(classifier, rows: list[dict], settings, seed: int = SEED) -> dict
     ]
     if not asked:
         raise EvaluationError("no row has an entity")
-    before = dict(enumerate(predict(classifier, asked, settings)))
+    before = dict(enumerate(classify_rows(classifier, asked, settings)))
 
     def ask(name: str, change: Change, plain_only: bool = False) -> dict:
         chosen = dict(_changed(asked, name, change, seed, plain_only))
-        return dict(zip(chosen, predict(classifier, [*chosen.values()], settings)))
+        return dict(
+            zip(chosen, classify_rows(classifier, [*chosen.values()], settings))
+        )
 
     changes = [
         {"change": name} | _flips(asked, before, ask(name, change))
@@ -95,7 +97,7 @@ def _flips(rows: list[dict], before: dict, after: dict) -> dict:
     report = {"rows": len(after)}
     for question in QUESTIONS:
         # What is not claimed to have happened has no assertion status.
-        told = [
+        compared = [
             index
             for index in after
             if _answer(before[index], question) is not None
@@ -103,11 +105,11 @@ def _flips(rows: list[dict], before: dict, after: dict) -> dict:
         ]
         flipped = [
             rows[i]["name"]
-            for i in told
+            for i in compared
             if _answer(before[i], question) != _answer(after[i], question)
         ]
-        if told:
-            figures = share(len(flipped), len(told))
+        if compared:
+            figures = share(len(flipped), len(compared))
             report[question] = figures | {"flipped": flipped[:NUM_NAMED]}
     return report
 
@@ -118,10 +120,10 @@ def _has_no_label(row: dict) -> bool:
 
 def _kept(rows: list[dict], after: dict, question: str, expected: str) -> dict:
     """Give the share of answers that are as expected, and which rows' are not."""
-    told = {i: answer for i, p in after.items() if (answer := _answer(p, question))}
-    wrong = [rows[i]["name"] for i, answer in told.items() if answer != expected]
-    figures = share(len(told) - len(wrong), len(told))
-    return {"rows": len(told), "as_expected": figures, "others": wrong[:NUM_NAMED]}
+    answers = {i: answer for i, p in after.items() if (answer := _answer(p, question))}
+    wrong = [rows[i]["name"] for i, answer in answers.items() if answer != expected]
+    figures = share(len(answers) - len(wrong), len(answers))
+    return {"rows": len(answers), "as_expected": figures, "others": wrong[:NUM_NAMED]}
 
 
 def _mean(changes: list[dict], question: str) -> float | None:

@@ -47,41 +47,41 @@ def read_rows(path: Path) -> list[dict]:
     return rows
 
 
-def row_of(line: str, place: str) -> dict:
-    """Read and check one line; *place* names it in errors."""
+def row_of(line: str, location: str) -> dict:
+    """Read and check one line; *location* names it in errors."""
     try:
         row = json.loads(line)
     except ValueError:
-        raise EvaluationError(f"{place}: not JSON") from None
+        raise EvaluationError(f"{location}: not JSON") from None
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise EvaluationError(f"{place}: needs an object with a string text")
+        raise EvaluationError(f"{location}: needs an object with a string text")
     start, end = row.get("start"), row.get("end")
     if not (start is None and end is None or _is_span(row["text"], start, end)):
         raise EvaluationError(
-            f"{place}: start and end must be a span of the text's"
+            f"{location}: start and end must be a span of the text's"
             f" {len(row['text'])} code points, or both null"
         )
     kept = {"text": row["text"], "start": start, "end": end}
     kept |= {key: row[key] for key in ("id", "debatable") if row.get(key)}
-    return kept | _answers(row, place)
+    return kept | _answers(row, location)
 
 
-def _answers(row: dict, place: str) -> dict:
+def _answers(row: dict, location: str) -> dict:
     """Give what *row* says of each question; "label" always, null if unsaid."""
     answers = {"label": None}
     if not any(name in row for name in (*QUESTIONS, "holds")):
         raise EvaluationError(
-            f"{place}: needs a label, an experiencer or a temporality"
+            f"{location}: needs a label, an experiencer or a temporality"
         )
     for name, values in _VALUES.items():
         if row.get(name) is not None:
             answers[name] = str(row[name]).upper()
             if answers[name] not in values:
                 message = f"{name} must be one of {', '.join(QUESTIONS[name])}"
-                raise EvaluationError(f"{place}: {message}")
+                raise EvaluationError(f"{location}: {message}")
     if row.get("holds") is not None:
         if not isinstance(row["holds"], bool):
-            raise EvaluationError(f"{place}: holds must be true or false")
+            raise EvaluationError(f"{location}: holds must be true or false")
         answers["holds"] = row["holds"]
     return answers
 
