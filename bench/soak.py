@@ -1,27 +1,33 @@
 """Half an hour of everything at once; what should stay flat is measured.
 
-    python bench/soak.py [--minutes 30]
+    python bench/soak.py [--minutes 30] [--models embedded base]
+        [--precisions fp32 int8]
 
-Eight clients send sentences, notes, documents and questions about health and metrics;
-two more send what is malformed, hang up and stop half-way. Now and then the younger
-worker is killed, or told to stop, so that the older one lives through it all. Prints
-what was answered, and resident memory, open files and threads of the master and of
-the older worker, early and late. Exit code 1 when something was not as intended.
+The time is shared by a server of each model at each precision. Eight clients send
+sentences, notes, documents and questions about health and metrics, one of them in
+chunks and one in gzip; another sends requests without waiting for answers; two more
+send what is malformed, hang up and stop half-way. Now and then the younger worker is
+killed, or told to stop, so that the older one lives through it all. Prints what was
+answered, and resident memory, open files and threads of the master and of the older
+worker, early and late. Exit code 1 when something was not as intended.
 """
 
 import argparse
+import gzip
 import http.client
 import json
 import math
 import os
 import random
 import signal
+import socket
 import statistics
 import sys
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -41,6 +47,34 @@ BOOT_SECONDS = 3  # a signal that comes before Gunicorn's worker listens to it i
 MAX_GROWTH = {"memory_mb": 1.10, "files": 1.25, "threads": 1.25}
 ALLOWANCE = {"memory_mb": 8, "files": 8, "threads": 8}
 HEADERS = {"Content-Type": "application/json"}
+FRAMINGS = {0: "chunked", 1: "gzip"}  # of a client's bodies
+
+
+def framed(body: str | None, framing: str | None) -> tuple:
+    """Give *body* as it is sent, and its headers."""
+    if framing == "chunked":  # http.client sends each piece as one
+        return (body[at : at + 50].encode() for at in range(0, len(body), 50)), HEADERS
+    if framing == "gzip":
+        return gzip.compress(body.encode()), HEADERS | {"Content-Encoding": "gzip"}
+    return body, HEADERS
+
+
+def pipeline(port: int, bodies: list[str]) -> list[int]:
+    """Ask for *bodies* on one connection, all at once; give the statuses.
+
+    :raises OSError, HTTPException, IndexError: when an answer does not come.
+    """
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    requests = (f"{head}Content-Length: {len(body)}\r\n\r\n{body}" for body in bodies)
+    statuses = []
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall("".join(requests).encode())
+        with client.makefile("rb") as answers:
+            for _ in bodies:
+                statuses.append(int(answers.readline().split()[1]))
+                headers = http.client.parse_headers(answers)
+                answers.read(int(headers["Content-Length"]))
+    return statuses
 
 
 def usage(pid: int) -> dict:
@@ -75,6 +109,7 @@ class Soak:
         self._older = min(self.server.workers())
         clients = [(self._client, n) for n in range(NUM_CLIENTS)]
         clients += [(self._attacker, n) for n in range(NUM_ATTACKERS)]
+        clients.append((self._pipelining, NUM_CLIENTS))
         threads = [threading.Thread(target=run, args=(n,)) for run, n in clients]
         for thread in threads:
             thread.start()
@@ -93,14 +128,16 @@ class Soak:
         connection = self._connect()
         while not self._stop.wait(PAUSE_SECONDS):
             kind, method, path, body = self._request(rng)
+            framing = FRAMINGS.get(number) if body else None
+            body, headers = framed(body, framing)
             began = time.monotonic()
             try:
-                connection.request(method, path, body, HEADERS)
+                connection.request(method, path, body, headers)
                 status = read_reply(connection).status
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                status = "lost" if began < self._restarted + 2 else repr(error)
-            self.counts[kind, str(status)] += 1
+                status = self._unanswered(began, error)
+            self.counts[framing or kind, str(status)] += 1
             if rng.random() < 0.1:
                 connection.close()
         connection.close()
@@ -121,6 +158,23 @@ class Soak:
         (sentence,) = sentences(1, rng.randrange(10**6))
         body = rng.choice((SENTENCE, NOTE, {"sentence": sentence}))
         return "sentence", "POST", "/predict", json.dumps(body)
+
+    def _pipelining(self, number: int) -> None:
+        """Send some sentences, then read as many answers."""
+        rng = random.Random(number)
+        while not self._stop.wait(PAUSE_SECONDS):
+            asked = sentences(rng.choice((1, 2, 5)), rng.randrange(10**6))
+            bodies = [json.dumps({"sentence": sentence}) for sentence in asked]
+            began = time.monotonic()
+            try:
+                statuses = pipeline(self.server.port, bodies)
+            except (OSError, http.client.HTTPException, IndexError) as error:
+                statuses = [self._unanswered(began, error)]
+            self.counts.update(("pipelined", str(status)) for status in statuses)
+
+    def _unanswered(self, began: float, error: Exception) -> str:
+        """Say what came of a request: with a worker that was ended, it may be lost."""
+        return "lost" if began < self._restarted + 2 else repr(error)
 
     def _attacker(self, number: int) -> None:
         rng = random.Random(1000 + number)
@@ -182,7 +236,7 @@ class Soak:
             if not _is_intended(kind, came):
                 self.problems.append(f"{kind}: {came}, {times} times")
         lost = sum(n for (_, came), n in self.counts.items() if came == "lost")
-        allowed = (NUM_CLIENTS + NUM_ATTACKERS) * self.counts["restarts", ""]
+        allowed = (NUM_CLIENTS + NUM_ATTACKERS + 1) * self.counts["restarts", ""]
         if lost > allowed:
             self.problems.append(f"{lost} requests lost; at most {allowed} are")
         for name, samples in self.samples.items():
@@ -230,15 +284,23 @@ def report(soak: Soak) -> str:
 
 
 def main() -> int:
-    """Soak the embedded model and print the report."""
+    """Soak each model at each precision and print the reports."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--models", nargs="+", default=["embedded", "base"])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "int8"])
     args = parser.parse_args()
-    with Server(env=ENV) as server:
-        soak = Soak(server, 60 * args.minutes)
-        soak.run()
-    print(report(soak))
-    return bool(soak.problems)
+    from run import model_path
+
+    kinds = list(product(args.models, args.precisions))
+    problems = []
+    for model, precision in kinds:
+        with Server(model_path(model), {**ENV, "PRECISION": precision}) as server:
+            soak = Soak(server, 60 * args.minutes / len(kinds))
+            soak.run()
+        print(f"{model}, {precision}\n\n{report(soak)}\n", flush=True)
+        problems += soak.problems
+    return bool(problems)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class Server:
     :param reply_seconds: how long a reply may take.
     :param host: the address that settings let it listen on, if not the usual one.
     :param prefix: a command to run Gunicorn under, such as ``unshare --mount``.
+    :param root: another checkout, of a commit before.
     """
 
     model: Path | str = "embedded"
@@ -66,6 +67,7 @@ class Server:
     host: str = ""
     prefix: tuple[str, ...] = ()
     reply_seconds: float = 60
+    root: Path = ROOT
 
     def __enter__(self) -> "Server":
         self.start()
@@ -89,7 +91,7 @@ class Server:
         with open(self._path("log"), "wb") as log, open(self._path("err"), "wb") as err:
             self._process = subprocess.Popen(
                 [*self.prefix, *command],
-                cwd=ROOT,
+                cwd=self.root,
                 env={**os.environ, **{name: str(v) for name, v in given.items()}},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
