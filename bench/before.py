@@ -4,10 +4,10 @@
     python bench/before.py ../before [--model DIR] [--precision fp32]
         [--clients 1 8 32 128] [--rounds 5] [--seconds 4] [NAME=VALUE ...]
 
-Both serve the embedded model of their own, or DIR, and stay up; one at a time is under load, in turns, each first
-in half of the rounds. Prints the rates of both, and the median over the rounds of this
-commit's rate, and of its latency, as a multiple of the other's. NAME=VALUE are settings
-of this commit's.
+Both serve the embedded model of their own, or DIR, and stay up; one at a time is under
+load, in turns, each first in half of the rounds. Prints the rates of both, and the
+median over the rounds of this commit's rate, and of its latency, as a multiple of the
+other's. NAME=VALUE are settings of this commit's.
 """
 
 import argparse
