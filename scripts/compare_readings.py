@@ -10,14 +10,17 @@ another request to a proxy than to us (request smuggling).
 
 import random
 import sys
+from pathlib import Path
 
 from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
 from gunicorn.http.parser import RequestParser
 
-from negation_api.http import parse_errors
-from negation_api.server.parsing import Parser
-from negation_api.server.receiving import Incoming
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from negation_api.http import parse_errors  # noqa: E402
+from negation_api.server.parsing import Parser  # noqa: E402
+from negation_api.server.receiving import Incoming  # noqa: E402
 
 MAX_BODY_BYTES = 1000
 CLIENT = ("127.0.0.1", 1)

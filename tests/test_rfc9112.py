@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -126,3 +128,17 @@ def test_a_request_that_only_we_see_the_end_of_closes_the_connection():
     parser.put(BY_LENGTH[:-1], must_close=False)
     with pytest.raises(Exception, match="CONTENT-LENGTH"):
         next(parser)
+
+
+def test_the_comparison_runs_as_the_page_says(tmp_path):
+    """From any directory, whether or not the package is installed."""
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"`python (scripts/compare_\S+) \d+`", page)
+    run = subprocess.run(
+        [sys.executable, ROOT / command, "20"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"20 streams, \d+ requests: no difference\n", run.stdout)
