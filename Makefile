@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # Tests of a second or so, without a server.
 QUICK := artefact assertion batching columns evaluate explain fhir layers openapi \
-    predict receiving settings
+    predict receiving settings style
 
 help:  ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -93,9 +93,8 @@ class Predictor(ABC):
         options = _options(axes, explain, fhir, offset_unit)
         sought = self._sought(_listed(terms))
         loaded = (_loaded(document, section, terms) for document in documents)
-        limit = 1 if explain else self.window_entities
         first = 0
-        for window in _windows(loaded, limit):
+        for window in _windows(loaded, 1 if explain else self.window_entities):
             answered = self._answer_each(window, options, sought)
             for number, result in enumerate(answered, first):
                 if isinstance(result, Exception):

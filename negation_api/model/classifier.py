@@ -382,7 +382,9 @@ def _read_tokenizer(directory: Path, config):
 
 def marker_ids(tokenizer) -> list[int]:
     """Give the token ids of an entity's marker, of a tokenizer of transformers."""
-    return tokenizer(MARKER, add_special_tokens=False).input_ids
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True  # as for all that the classifier reads
+    return backend.encode(MARKER, add_special_tokens=False).ids
 
 
 def freeze_tokenizer(directory: Path) -> None:
@@ -449,13 +451,7 @@ def _load(settings: Settings) -> AssertionClassifier:
     if not settings.early_exit:
         config.exits = {}
     tokenizer = _read_tokenizer(directory, config)
-    int8 = settings.precision == "int8"
-    if int8 and not can_pack(config):
-        raise ModelError(f"PRECISION=int8 is for BERT only; MODEL={model} is another")
-    reason = why_not() if int8 else None
-    if reason:
-        log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
-    int8 = int8 and not reason
+    int8 = _is_int8(settings, config)
     network, heads, exits = _read_network(directory, config)
     marker = marker_ids(tokenizer)
     if can_pack(config):
@@ -471,3 +467,19 @@ def _load(settings: Settings) -> AssertionClassifier:
         classifier.classify([classifier.encode("denies [entity] pain [entity]")])
     log.info("model loaded", extra={"model": artefact.name})
     return classifier
+
+
+def _is_int8(settings: Settings, config) -> bool:
+    """Tell whether to compute in int8: if that is asked for, and the CPU can.
+
+    :raises ModelError: when no network of this kind can.
+    """
+    if settings.precision != "int8":
+        return False
+    if not can_pack(config):
+        raise ModelError(
+            f"PRECISION=int8 is for BERT only; MODEL={settings.model} is another"
+        )
+    if reason := why_not():
+        log.error("int8 cannot be computed; fp32 instead", extra={"error": reason})
+    return not reason
