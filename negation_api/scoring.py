@@ -342,6 +342,27 @@ def _take_patient(body) -> str | int | None:
         raise Invalid.of({"patient_id": error.messages}) from None
 
 
+def windows(
+    items: Iterable, size: Callable[..., Sequence[int]], limits: Sequence[int]
+) -> Iterator[list]:
+    """Cut *items* into lists, each of which ends with what fills it.
+
+    :param size: how much of each of *limits* an item is.
+
+    >>> list(windows(["a", "bb", "c"], lambda text: [len(text)], [2]))
+    [['a', 'bb'], ['c']]
+    """
+    window, left = [], limits
+    for item in items:
+        window.append(item)
+        left = [each - more for each, more in zip(left, size(item), strict=True)]
+        if min(left) <= 0:
+            yield window
+            window, left = [], limits
+    if window:
+        yield window
+
+
 def classify_rows(
     classify: Callable[[list[Row]], list[Prediction]],
     rows: Sequence[Row],

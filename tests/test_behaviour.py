@@ -39,7 +39,7 @@ def passed():
 
     def passed_of(name):
         if name not in answers:
-            found = evaluate.classify_rows(classifier, SUITES[name])
+            found = evaluate.answer_rows(classifier, SUITES[name])
             answers[name] = list(map(is_right, SUITES[name], found))
             for each, share in rates(name, answers[name], "phenomenon").items():
                 print(f"{each:<24}{share:6.3f}")

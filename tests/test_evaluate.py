@@ -237,7 +237,7 @@ def test_predictions_come_in_the_order_of_the_rows():
         {"text": t, "start": t.index("pain"), "end": t.index("pain") + 4} for t in texts
     ]
     classifier = KeywordClassifier()
-    labels = [p.label for p in evaluate.classify_rows(classifier, rows)]
+    labels = [p.label for p in evaluate.answer_rows(classifier, rows)]
     assert labels == ["ABSENT", "PRESENT", "PRESENT", "ABSENT"]
     assert classifier.batches == [[3, 4, 5, 7]]
 
@@ -261,7 +261,7 @@ def test_a_model_with_axes_reads_the_heading_too():
         for start in (text.index("gout"), text.rindex("gout"))
     ]
     given.append({"text": "An unmarked Family.", "start": None, "end": None})
-    predictions = evaluate.classify_rows(HeadedClassifier(), given)
+    predictions = evaluate.answer_rows(HeadedClassifier(), given)
     assert [p.experiencer.label for p in predictions] == ["FAMILY", "PATIENT", "FAMILY"]
 
 
@@ -270,7 +270,7 @@ def test_a_row_that_the_service_refuses_is_named():
     long = {"text": "pain " * 999, "start": 5, "end": 4995}
     bad = {"text": "pain " * 999, "start": 0, "end": 4}
     with pytest.raises(evaluate.EvaluationError, match="row 3: At most 1000 char"):
-        evaluate.classify_rows(KeywordClassifier(), [pain, bad, long])
+        evaluate.answer_rows(KeywordClassifier(), [pain, bad, long])
 
 
 def test_predictions_are_written_one_a_line(tmp_path):

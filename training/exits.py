@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from negation_api.commands.evaluate import classify_rows, evaluate  # noqa: E402
+from negation_api.commands.evaluate import answer_rows, evaluate  # noqa: E402
 from negation_api.commands.evaluate import read_rows  # noqa: E402
 from negation_api.contract.labels import AXES  # noqa: E402
 from negation_api.model.classifier import make_classifier  # noqa: E402
@@ -28,7 +28,7 @@ def answers(prediction) -> tuple[str, ...]:
 def compare(path: str, classifiers: dict) -> tuple[Counter, Counter]:
     """Print the lines of one file; give what it adds to the totals."""
     rows = [row for row in read_rows(Path(path)) if not row.get("debatable")]
-    found = {mode: classify_rows(model, rows) for mode, model in classifiers.items()}
+    found = {mode: answer_rows(model, rows) for mode, model in classifiers.items()}
     changed = Counter({"entities": len(rows)})
     for pair in zip(*found.values(), strict=True):
         one, other = map(answers, pair)

@@ -57,7 +57,7 @@ from negation_api.batch.term_list import read_terms
 from negation_api.contract.listed import COMMON
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
-from negation_api.scoring import Answered, Scorer
+from negation_api.scoring import Answered, Scorer, windows
 from negation_api.settings import Settings
 from negation_api.text.terms import Finder
 
@@ -334,17 +334,7 @@ def _seed(job: Job, settings: Settings, classifier, finder: Finder | None) -> by
 
 def blocks(rows: Iterable, max_bytes: int = BLOCK_BYTES) -> Iterator[list]:
     """Cut *rows* into lists of about ``BLOCK_ENTITIES``, or about *max_bytes*."""
-    block, num_entities, num_bytes = [], 0, 0
-    for row in rows:
-        block.append(row)
-        more_entities, more_bytes = _size(row[1])
-        num_entities += more_entities
-        num_bytes += more_bytes
-        if num_entities >= BLOCK_ENTITIES or num_bytes >= max_bytes:
-            yield block
-            block, num_entities, num_bytes = [], 0, 0
-    if block:
-        yield block
+    return windows(rows, lambda row: _size(row[1]), (BLOCK_ENTITIES, max_bytes))
 
 
 def _size(body) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from operator import index
 from negation_api.contract.errors import Invalid
 from negation_api.contract.request import DOCUMENTS
 from negation_api.library.answers import Answer, answers_of
+from negation_api.scoring import windows
 
 Span = tuple[int, int] | Mapping  # or an entity as in a request
 Document = tuple[str, Iterable[Span]] | Mapping | str  # or as in a request; see terms
@@ -229,21 +230,8 @@ def _entity(span: Span, number: int) -> Mapping:
 
 def _windows(documents: Iterable, max_entities: int) -> Iterator[list]:
     """Cut *documents* into lists that are asked together."""
-    window, num_entities, num_chars = [], 0, 0
-    for document in documents:
-        window.append(document)
-        entities, chars = _size(document)
-        num_entities += entities
-        num_chars += chars
-        if (
-            num_entities >= max_entities
-            or num_chars >= WINDOW_CHARS
-            or len(window) >= WINDOW_DOCUMENTS
-        ):
-            yield window
-            window, num_entities, num_chars = [], 0, 0
-    if window:
-        yield window
+    limits = max_entities, WINDOW_CHARS, WINDOW_DOCUMENTS
+    return windows(documents, lambda document: (*_size(document), 1), limits)
 
 
 def _size(document) -> tuple[int, int]:

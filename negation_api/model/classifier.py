@@ -323,9 +323,9 @@ def _check_exits(config) -> None:
 
 
 def _read_network(directory: Path, config):
-    with _naming(directory / WEIGHTS):
-        with safe_open(directory / WEIGHTS, framework="pt"):
-            pass  # a damaged file is told from one that does not fit
+    path = directory / WEIGHTS
+    # Opened first: a damaged file is told from one that does not fit.
+    with _naming(path), safe_open(path, framework="pt") as weights:
         network, report = AutoModelForSequenceClassification.from_pretrained(
             directory,
             config=config,
@@ -334,22 +334,14 @@ def _read_network(directory: Path, config):
             output_loading_info=True,
             **_LOCAL,
         )
-        heads = _read_heads(directory / WEIGHTS, config)
+        # transformers knows one question to a model: it passes over these weights.
+        heads = {axis: read_linear(weights, f"axes.{axis}") for axis in config.axes}
         num_columns = VALUES * (1 + len(heads))
-        exits = read_exits(directory / WEIGHTS, config.exits, num_columns)
+        exits = read_exits(weights, config.exits, num_columns)
     missing = sorted(report["missing_keys"])
     if missing:
-        raise ModelError(f"{directory / WEIGHTS}: lacks {missing[0]}")
+        raise ModelError(f"{path}: lacks {missing[0]}")
     return network.eval(), heads, exits
-
-
-def _read_heads(path: Path, config) -> dict[str, torch.nn.Linear]:
-    """Read the last layer of each axis, of a model whose config has ``axes``.
-
-    transformers knows one question to a model: it passes over these weights.
-    """
-    with safe_open(path, framework="pt") as weights:
-        return {axis: read_linear(weights, f"axes.{axis}") for axis in config.axes}
 
 
 def _read_tokenizer(directory: Path, config):

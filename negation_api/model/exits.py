@@ -10,10 +10,8 @@ row is touched by it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from negation_api.model.linear import PlainLinear, make_linear
 from negation_api.model.workspace import Workspace
@@ -89,19 +87,18 @@ class Marks:
 
 
 def read_exits(
-    path: Path, thresholds: Mapping[str, float], num_columns: int
+    weights, thresholds: Mapping[str, float], num_columns: int
 ) -> dict[int, ExitWeights]:
-    """Read the exits after the layers that have *thresholds*.
+    """Read the exits after the layers that have *thresholds*, of an open file.
 
     :param num_columns: of the questions that are asked, the first of the head's.
     """
     found = {}
-    with safe_open(path, framework="pt") as weights:
-        for layer, threshold in thresholds.items():
-            pooler = read_linear(weights, f"exits.{layer}.pooler")
-            head = read_linear(weights, f"exits.{layer}.head")
-            asked = make_linear(head.weight[:num_columns], head.bias[:num_columns])
-            found[int(layer)] = ExitWeights(pooler, asked, threshold)
+    for layer, threshold in thresholds.items():
+        pooler = read_linear(weights, f"exits.{layer}.pooler")
+        head = read_linear(weights, f"exits.{layer}.head")
+        asked = make_linear(head.weight[:num_columns], head.bias[:num_columns])
+        found[int(layer)] = ExitWeights(pooler, asked, threshold)
     return found
 
 

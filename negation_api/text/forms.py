@@ -42,7 +42,6 @@ def _any(words) -> str:
 
 _SHORT = "yes|no|y|n|yeah|yep|nope|never|unknown|unk|unsure|n/a|not[ ]sure"
 ANSWER = rf"(?:{_any([*_READ, *_WORDS, *_AS_WRITTEN])})"
-BLOCK_LINES = 25  # of a form, above and below a box, that say what an empty one means
 
 _EMPTY = "\u2610\u25a1\u25a2\u25fb\u2b1c\uf06f\uf071\uf0a8"
 _TICKS = "\u2611\u2713\u2714\u2705\u221a\U0001f5f8\U0001f5f9\uf0fc\uf0fe"

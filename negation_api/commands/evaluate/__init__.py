@@ -6,7 +6,7 @@ rows are asked again with changes that must not matter; ``--recipe`` tells how t
 a file of a corpus that may not be handed on. Nothing here imports torch.
 """
 
-from negation_api.commands.evaluate.answers import classify_rows, write_predictions
+from negation_api.commands.evaluate.answers import answer_rows, write_predictions
 from negation_api.commands.evaluate.command import add_arguments, main
 from negation_api.commands.evaluate.report import evaluate, table, worst
 from negation_api.commands.evaluate.rows import (
@@ -21,7 +21,7 @@ __all__ = [
     "add_arguments",
     "evaluate",
     "main",
-    "classify_rows",
+    "answer_rows",
     "read_rows",
     "table",
     "worst",

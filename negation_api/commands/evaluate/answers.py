@@ -8,22 +8,20 @@ from pathlib import Path
 
 from negation_api.commands.evaluate.rows import EvaluationError
 from negation_api.contract.labels import AXES, Prediction
-from negation_api.scoring import Rejected, Scorer
+from negation_api.scoring import Rejected, Scorer, windows
 from negation_api.settings import Settings
 
 MAX_ROWS = 512  # of one text, and those that are sorted by length together
 
 
-def classify_rows(
-    classifier, rows: list[dict], settings=Settings()
-) -> list[Prediction]:
+def answer_rows(classifier, rows: list[dict], settings=Settings()) -> list[Prediction]:
     """Classify every row; a progress bar on a terminal.
 
     :raises EvaluationError: names the first row that the service would refuse.
     """
     scorer, predictions = Scorer(classifier, settings), []
     with _progress(len(rows)) as bar:
-        for bodies in _windows(_bodies(rows)):
+        for bodies in windows(_bodies(rows), _size, [MAX_ROWS]):
             for answered in scorer.score(bodies):
                 if isinstance(answered, Rejected):
                     _refuse(answered, rows, len(predictions))
@@ -45,16 +43,8 @@ def _bodies(rows: list[dict]) -> Iterator[dict]:
             yield {"text": text, "entities": spans[first : first + MAX_ROWS]}
 
 
-def _windows(bodies: Iterator[dict]) -> Iterator[list[dict]]:
-    window, count = [], 0
-    for body in bodies:
-        window.append(body)
-        count += len(body.get("entities", "1"))
-        if count >= MAX_ROWS:
-            yield window
-            window, count = [], 0
-    if window:
-        yield window
+def _size(body: dict) -> list[int]:
+    return [len(body.get("entities", "1"))]
 
 
 def _refuse(rejected: Rejected, rows: list[dict], done: int) -> None:

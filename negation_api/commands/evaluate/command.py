@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from negation_api.commands.evaluate.answers import classify_rows, write_predictions
+from negation_api.commands.evaluate.answers import answer_rows, write_predictions
 from negation_api.commands.evaluate.invariance import invariance, invariance_table
 from negation_api.commands.evaluate.recipe import RECIPES, recipe
 from negation_api.commands.evaluate.report import (
@@ -76,7 +76,7 @@ def _invariance(args: argparse.Namespace, settings, classifier, rows) -> None:
 
 
 def _evaluate(args: argparse.Namespace, settings, classifier, rows) -> None:
-    predictions = classify_rows(classifier, rows, settings)
+    predictions = answer_rows(classifier, rows, settings)
     if args.predictions:
         write_predictions(args.predictions, predictions)
     report = {"model": _model(classifier)} | evaluate(rows, predictions)

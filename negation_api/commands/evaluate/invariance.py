@@ -7,7 +7,7 @@ Directional changes are for rows that the file calls the patient's plain PRESENT
 from collections.abc import Iterator
 from random import Random
 
-from negation_api.commands.evaluate.answers import classify_rows
+from negation_api.commands.evaluate.answers import answer_rows
 from negation_api.commands.evaluate.changes import (
     DIRECTED,
     INVARIANT,
@@ -38,13 +38,11 @@ def invariance(classifier, rows: list[dict], settings, seed: int = SEED) -> dict
     ]
     if not asked:
         raise EvaluationError("no row has an entity")
-    before = dict(enumerate(classify_rows(classifier, asked, settings)))
+    before = dict(enumerate(answer_rows(classifier, asked, settings)))
 
     def ask(name: str, change: Change, plain_only: bool = False) -> dict:
         chosen = dict(_changed(asked, name, change, seed, plain_only))
-        return dict(
-            zip(chosen, classify_rows(classifier, [*chosen.values()], settings))
-        )
+        return dict(zip(chosen, answer_rows(classifier, [*chosen.values()], settings)))
 
     changes = [
         {"change": name} | _flips(asked, before, ask(name, change))
