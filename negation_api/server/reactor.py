@@ -198,8 +198,7 @@ class Reactor:
     def _linger(self, conn: Connection) -> None:
         """Close our side; wait for the client's, as RFC 9112, 9.6 asks.
 
-        Closing at once while the client still sends would make its kernel throw
-        away the answer.
+        Closing at once while it still sends would make its kernel drop the answer.
         """
         self._release(conn)
         conn.sock.shutdown(socket.SHUT_WR)
