@@ -20,7 +20,7 @@ from stub import Stub  # noqa: E402
 
 from negation_api import create_app  # noqa: E402
 from negation_api.contract.labels import AXES, Choice, Prediction  # noqa: E402
-from negation_api.http.compression import LEVEL, MIN_BYTES  # noqa: E402
+from negation_api.http.response_compression import LEVEL, MIN_BYTES  # noqa: E402
 from negation_api.http.service import service_of  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 
 from negation_api.contract import errors
 from negation_api.http import openapi
-from negation_api.http.access import NoKey
+from negation_api.http.security import NoKey
 from negation_api.http.service import service_of
 from negation_api.inference.admission import DeadlinePassed, QueueFull
 

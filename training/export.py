@@ -1,7 +1,6 @@
 """Calibrate a trained network on held-out rows and write it as a model directory."""
 
 import json
-import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,13 +10,13 @@ import torch
 import augment
 import data
 import network
+from exit_thresholds import choose_thresholds
 from network import by_question
 from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
 REVISION = "3"
 MAX_TOKENS = 512
-MAX_CHANGED = 0.001  # held-out rows that one exit answers otherwise than all layers do
 
 
 @torch.no_grad()
@@ -87,29 +86,6 @@ def calibrate(model, logits: torch.Tensor, right: torch.Tensor) -> dict[str, flo
     # Not "temperature": transformers takes that for a setting of generation.
     model.config.calibration_temperature = temperatures
     return temperatures
-
-
-@torch.no_grad()
-def thresholds(model, observed: torch.Tensor) -> dict[str, float]:
-    """Choose for each exit the least probability at which a row may leave there.
-
-    The lowest with which no more than MAX_CHANGED of all rows get another answer to any
-    question than the last layer's.
-
-    :param observed: as ``network.fit_exits`` has it, of held-out rows.
-    """
-    found = {}
-    for (layer, leave), each in zip(model.exits.items(), observed, strict=True):
-        last, marks = each[:, : network.COLUMNS], each[:, network.COLUMNS :]
-        last, early = (
-            torch.stack(by_question(logits), dim=1) for logits in (last, leave(marks))
-        )
-        scores = early.softmax(dim=-1)
-        changed = (scores.argmax(-1) != last.argmax(-1)).any(-1)
-        sure, order = scores.amax(-1).amin(-1).sort(descending=True)
-        allowed = (changed[order].cumsum(0) <= MAX_CHANGED * len(order)).sum()
-        found[layer] = math.ceil(1e4 * sure[max(0, allowed - 1)].item()) / 1e4
-    return found
 
 
 def results(rows: list[data.Row], logits: torch.Tensor, right: torch.Tensor) -> dict:
@@ -194,7 +170,7 @@ def finish(model, classifier, tokenizer, rows, held, output: Path) -> dict:
         network.fit_exits(model, apply_to(model.observe, classifier, texts))
         texts = [augment.render(row) for row in held if row.start is not None]
         observed = apply_to(model.observe, classifier, texts)
-        model.config.exits = thresholds(model, observed)
+        model.config.exits = choose_thresholds(model, observed)
     save(model, tokenizer, output)
     return {
         "temperature": temperatures,

@@ -4,15 +4,15 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from negation_api.contract.json import load_json
-from negation_api.http import access, cnlpt, compression, health, metrics, openapi
-from negation_api.http import playground, predict, problems, telemetry
-from negation_api.http.body import Request
+from negation_api.http import cnlpt, health, metrics, openapi, playground, predict
+from negation_api.http import problems, response_compression, security, telemetry
 from negation_api.http.prefix import Prefix
+from negation_api.http.request_body import Request
 from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
+from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.inference.cores import Cores
 from negation_api.inference.memory import trim_memory
-from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
 from negation_api.text.terms import common
@@ -56,8 +56,8 @@ def create_app(settings: Settings, classifier) -> Flask:
         service.tracing = tracing.init_app(app, settings.otlp_endpoint)
     telemetry.init_app(app)
     metrics.init_app(app, classifier)
-    access.init_app(app)
-    compression.init_app(app)
+    security.init_app(app)
+    response_compression.init_app(app)
     problems.init_app(app)
     app.register_blueprint(health.bp)
     app.register_blueprint(predict.bp)

@@ -39,7 +39,7 @@ from werkzeug.exceptions import (
 from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
 from negation_api.contract.json import BadJSON
 from negation_api.http import parse_errors
-from negation_api.http.access import NoKey
+from negation_api.http.security import NoKey
 from negation_api.http.service import service
 from negation_api.inference.admission import ClientGone, DeadlinePassed, QueueFull
 

@@ -4,8 +4,8 @@ They see the entity's two markers, as [CLS] knows of the entity in upper layers 
 row without markers takes all layers. After Xin et al. 2020
 (https://aclanthology.org/2020.acl-main.204/): a row leaves as soon as every question
 has an answer of at least the exit's threshold, a probability that was chosen on
-held-out rows (``training/export.py``). What leaves is no longer computed, and no other
-row is touched by it.
+held-out rows (``training/exit_thresholds.py``). What leaves is no longer computed, and
+no other row is touched by it.
 """
 
 from collections.abc import Mapping, Sequence

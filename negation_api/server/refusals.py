@@ -9,7 +9,7 @@ from gunicorn.http.errors import ParseException
 
 from negation_api.contract.errors import MEDIA_TYPE, describe
 from negation_api.http import metrics, parse_errors, telemetry
-from negation_api.http.access import HEADERS
+from negation_api.http.security import HEADERS
 from negation_api.inference.admission import retry_after
 from negation_api.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What early exit changes: ``python training/exits.py FILE.jsonl ...``.
+"""What early exit changes: ``python training/compare_exits.py FILE.jsonl ...``.
 
 The same model (MODEL and PRECISION of the environment) answers each entity of labelled
 files with early exit and without; printed are the answers that differ, the labels that
