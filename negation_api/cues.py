@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
+from negation_api.contract.labels import AXES, LABELS, Prediction
 from negation_api.contract.reply import Cues
 from negation_api.contract.request import Document
 from negation_api.text.markers import marked_span
@@ -70,7 +70,7 @@ class Search:
 
     def settle(self, trials: list[list[Word]], answers: list[Prediction]) -> None:
         """Keep the trial that makes the default most probable."""
-        choices = [choice(answer, self.question) for answer in answers]
+        choices = [answer.choice(self.question) for answer in answers]
         default = DEFAULTS[self.question]
         if not trials:
             self.is_over = True
@@ -94,11 +94,6 @@ class Search:
             else:
                 joined.append(Span(start, end))
         return joined
-
-
-def choice(prediction: Prediction, question: str) -> Choice | None:
-    """Give the answer to *question*: ``label``, or an axis."""
-    return prediction if question == "label" else getattr(prediction, question)
 
 
 def find(
@@ -131,7 +126,7 @@ def find(
 def _begin(document, index: int, context, prediction) -> Iterator[Search]:
     """Give a search for each answer of a row that is not the default."""
     for question, default in DEFAULTS.items():
-        answer = choice(prediction, question)
+        answer = prediction.choice(question)
         if answer is not None and answer.label != default:
             read = context[0] if question == "label" else context[-1]
             words = list(_words(document, index, read))

@@ -129,7 +129,7 @@ def test_without_its_cues_an_answer_is_the_default(before, after):
         contexts = contexts_of(left, reader, axes=True)
         (prediction,) = reader.classify(list(encode_contexts(left, contexts, reader)))
         default = cues.DEFAULTS[question]
-        assert cues.choice(prediction, question).label == default
+        assert prediction.choice(question).label == default
 
 
 @pytest.mark.parametrize("unit, start", [("codepoint", 2), ("utf16", 3), ("utf8", 5)])

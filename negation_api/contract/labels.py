@@ -44,6 +44,10 @@ class Prediction(Choice):
     temporality: Choice | None = None
     layers: int | None = None
 
+    def choice(self, question: str) -> Choice | None:
+        """Give the answer to "label" or to an axis; None if it was not answered."""
+        return self if question == "label" else getattr(self, question)
+
     def label_only(self) -> "Prediction":
         """Give the same without its axes."""
         return Prediction(self.scores, layers=self.layers)

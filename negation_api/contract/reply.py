@@ -119,6 +119,10 @@ CuesSchema = Schema.from_dict(
 CuesSchema.__doc__ = "The words without which an answer is the default."
 
 
+def _explained(what: str) -> dict:
+    return {"description": f"with `explain`: {what}", "option": "explain"}
+
+
 class StatusSchema(Schema):
     """The assertion status of one entity. *option*: given when that is asked for."""
 
@@ -135,31 +139,15 @@ class StatusSchema(Schema):
         }
     )
     fhir = fields.Nested(FHIRSchema, metadata={"option": "fhir"})
-    context = fields.String(
-        metadata={
-            "description": "with `explain`: the sentence the model was fed",
-            "option": "explain",
-        }
-    )
+    context = fields.String(metadata=_explained("the sentence the model was fed"))
     section = fields.String(
-        metadata={
-            "description": "with `explain`: the heading that the entity stands under",
-            "option": "explain",
-        }
+        metadata=_explained("the heading that the entity stands under")
     )
     cues = fields.Nested(
-        CuesSchema,
-        metadata={
-            "description": "with `explain`: for each answer that is not the default",
-            "option": "explain",
-        },
+        CuesSchema, metadata=_explained("for each answer that is not the default")
     )
     layers = fields.Integer(
-        metadata={
-            "description": "with `explain`: after how many of the model's layers it was"
-            " answered",
-            "option": "explain",
-        }
+        metadata=_explained("after how many of the model's layers it was answered")
     )
 
 

@@ -407,17 +407,9 @@ def _find_entities(
         mentions = find(text)
     except TooManyMentions as error:
         raise Invalid.at(str(error), "text") from None
-    convert = offsets.from_code_point
+    at = offsets.from_code_point
     return tuple(
-        Entity(
-            None,
-            convert(span.start),
-            convert(span.end),
-            span,
-            section,
-            term.name,
-            term.code,
-        )
+        Entity(None, at(span.start), at(span.end), span, section, term.name, term.code)
         for span, term in mentions
     )
 

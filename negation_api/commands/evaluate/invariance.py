@@ -86,7 +86,7 @@ def _is_plain(row: dict) -> bool:
 
 
 def _answer(prediction: Prediction, question: str) -> str | None:
-    choice = prediction if question == "label" else getattr(prediction, question)
+    choice = prediction.choice(question)
     return choice and choice.label
 
 

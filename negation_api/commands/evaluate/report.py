@@ -138,9 +138,7 @@ def worst(rows: list[dict], predictions: list, number: int = NUM_WORST) -> list[
     errors = []
     for line, (row, prediction) in enumerate(zip(rows, predictions), start=1):
         for question in QUESTIONS:
-            answer = (
-                prediction if question == "label" else getattr(prediction, question)
-            )
+            answer = prediction.choice(question)
             given = None if row.get("debatable") else row.get(question)
             if not given or not answer or _agrees(given, answer.label):
                 continue
