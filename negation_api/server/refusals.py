@@ -22,7 +22,7 @@ def refuse(sock, status: int, settings: Settings, since: float) -> None:
     _answer(sock, _problem(status, settings), seconds=time.monotonic() - since)
 
 
-def answer_error(sock, error: Exception, settings: Settings) -> None:
+def answer_error(sock, error: Exception) -> None:
     """Answer a request that could not be handled, without repeating it."""
     status, detail = 500, None
     if isinstance(error, ParseException):

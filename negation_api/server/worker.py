@@ -146,7 +146,7 @@ class Worker(gthread.ThreadWorker):
 
     def handle_error(self, req, client, addr, exc):
         """Answer a request that could not be handled, without repeating it."""
-        answer_error(client, exc, self.settings)
+        answer_error(client, exc)
 
 
 class Response(wsgi.Response):
