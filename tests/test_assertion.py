@@ -37,7 +37,7 @@ CONTEXTS = {
     "Denies <fever>": "Denies [entity] fever [entity]",
     "<Fever>": "[entity] Fever [entity]",
     # Stops that end nothing.
-    "Seen by Dr. Smith for <pain>.": "Seen by Dr. Smith for [entity] pain [entity].",
+    "Seen by Dr. Smith for <pain>.": "Seen by Dr Smith for [entity] pain [entity].",
     "No relief of <pain> with 1.5 mg p.o. b.i.d. so far.": (
         "No relief of [entity] pain [entity] with 1.5 mg p.o. b.i.d. so far."
     ),
@@ -50,7 +50,7 @@ CONTEXTS = {
     ),
     "Hepatitis C. No <jaundice>.": "No [entity] jaundice [entity].",
     "Temp. 38.5. No <rash>.": "No [entity] rash [entity].",
-    "The pt. denies <fever>.": "The pt. denies [entity] fever [entity].",
+    "The pt. denies <fever>.": "The pt denies [entity] fever [entity].",
     "r/o DVT, ? <PE>. Start heparin.": "r/o DVT, ? [entity] PE [entity].",
     "? <TIA>": "? [entity] TIA [entity]",
     "Chest pain? <Fever>? No. Cough? Yes.": "[entity] Fever [entity]? No.",

@@ -61,6 +61,10 @@ FORMS = {
     "Diabetes\tN\t<HTN>\tY": "<HTN>: yes",
     "Diabetes......N\n<HTN>......Y": "<HTN>: yes",
     "Diabetes | No\n<HTN> | Yes": "<HTN>: Yes",
+    "| Fever | [x] |\n| <Cough> | [ ] |": "<Cough> (-)",
+    "| Fever | [x] | <Cough> | [ ] |": "<Cough> (-)",
+    "| [x] Fever | [ ] <Cough> |": "(-) <Cough>",
+    "<Fever> [no]  Cough [yes]": "<Fever> [no]",
     "|---|---|\n| <Diabetes> | N |": "<Diabetes>: no",
     "Diabetes,N\n<HTN>,Y": "<HTN>: yes",
     "fever: -\n<cough>: +": "<cough>: positive",
@@ -85,7 +89,7 @@ def test_a_form_is_read_item_by_item(text):
 
 
 PROSE = """
-Took 1.5 mg of <aspirin>.|Has A. fib and <gout>.|see Fig. (x) for <fever>
+Took 1.5 mg of <aspirin>.|Has A. fib and <gout>.|see Figure (x) for <fever>
 T: 37 P: 80 R: 18 <fever>|[**Name (NI) 123**] has <fever>|At 10:30: no <fever>
 - 5 mmol <potassium>|see http://a.b/c?x=no <fever>|mail a@b.com: <fever>
 Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>

@@ -22,16 +22,32 @@ READ = {
     "The patient has no\n<fever>": "The patient has no <fever>",
     "Denies fever,\nchills or <cough>": "Denies fever, chills or <cough>",
     "No evidence of pneumonia\nor <effusion>": "No evidence of pneumonia or <effusion>",
+    # Two findings that nothing joins.
+    "denies fever\n<cough> x 3 days": "<cough> x 3 days",
+    "no surgeries\nmild <headache>": "mild <headache>",
+    "no knee\n<pain>": "no knee <pain>",
+    "no heart failure\n<exacerbation>": "no heart failure <exacerbation>",
+    "denies fever\n<cough> or rash": "denies fever <cough> or rash",
+    "denies fever\n<chills>\nand cough": "denies fever <chills> and cough",
     "blood type\no negative, <fever>": "blood type o negative, <fever>",
     # Stops after abbreviations.
-    "Neg. for <flu>": "Neg. for <flu>",
-    "No sig. <edema>": "No sig. <edema>",
-    "Cannot excl. <abscess>": "Cannot excl. <abscess>",
-    "No def. <mass>. Lungs clear": "No def. <mass>.",
-    "No prev. <MI>": "No prev. <MI>",
-    "Hx. <CHF>.": "Hx. <CHF>.",
+    "Neg. for <flu>": "Neg for <flu>",
+    "No sig. <edema>": "No sig <edema>",
+    "Cannot excl. <abscess>": "Cannot excl <abscess>",
+    "No def. <mass>. Lungs clear": "No def <mass>.",
+    "No prev. <MI>": "No prev <MI>",
+    "Hx. <CHF>.": "Hx <CHF>.",
     "Takes 10 mg. <CHF> stable.": "<CHF> stable.",
     "Vitamin D. <Gout>": "<Gout>",
+    "No periph. <edema>.": "No periph <edema>.",
+    "no cerv. <LAD>": "no cerv <LAD>",
+    "neg. <CVA tenderness>": "neg <CVA tenderness>",
+    "CXR neg. <CT> pending": "<CT> pending",
+    "<Stroke> vs. migraine.": "<Stroke> vs migraine.",
+    # Slips of the pen in a cue; a name.
+    "pt deneis <fever>": "pt denies <fever>",
+    "Walks withuot <pain>": "Walks without <pain>",
+    "Denise <fever>": "Denise <fever>",
     # Artefacts.
     "Denies&nbsp;<fever>": "Denies <fever>",
     "Denies &#39;<fever>&#39;": "Denies '<fever>'",
@@ -43,6 +59,8 @@ READ = {
     "hist0ry of <asthma>": "history of <asthma>",
     "\u00d8 <edema>": "no <edema>",
     "0 <murmurs>": "no <murmurs>",
+    "\u2796 <fever>\n\u2795 cough": "(-) <fever>",
+    "\u2296 fever, \u2295 <cough>": "(-) fever, (+) <cough>",
     "stage 0 <cancer>": "stage 0 <cancer>",
     # Only our markers mark.
     "[     entity     ] <fever>": "entity <fever>",
@@ -64,6 +82,31 @@ def test_the_lines_of_a_page_are_lines():
 
 
 # --- generated ----------------------------------------------------------------
+
+CUES = st.sampled_from(["No", "denies", "w/o", "Neg for", "has", "Pt with"])
+FINDINGS = st.sampled_from("cough|knee pain|heart failure|rash|htn|edema".split("|"))
+SHORT = st.sampled_from("abd abnl foc palp periph resid sig signif def pulm".split())
+
+
+@given(CUES, SHORT, FINDINGS, st.sampled_from(["", " seen.", ", no fever"]))
+def test_the_stop_of_an_abbreviation_changes_nothing(cue, short, finding, rest):
+    stopped = reads(f"{cue} {short}. <{finding}>{rest}")
+    assert stopped == reads(f"{cue} {short} <{finding}>{rest}")
+
+
+@given(CUES, FINDINGS, st.sampled_from(["", "mild ", "new left "]), FINDINGS)
+def test_findings_on_two_lines_are_read_as_if_a_blank_line_parted_them(
+    cue, above, attribute, below
+):
+    joined = reads(f"{cue} {above}\n{attribute}<{below}>")
+    assert joined == reads(f"{cue} {above}\n\n{attribute}<{below}>")
+
+
+@given(CUES, st.sampled_from(["knee pain", "chest pain", "heart failure"]))
+def test_a_finding_broken_over_two_lines_is_one(cue, finding):
+    start, end = finding.split()
+    assert reads(f"{cue} {start}\n<{end}>") == reads(f"{cue} {start} <{end}>")
+
 
 PIECES = st.sampled_from(
     "- * • 1. a) -> [ ] [x] ☐ ☑ ( ) (Y) Yes No Y N : = ? | \t -- === PMH: FH ROS Q: A:"

@@ -51,7 +51,7 @@ _X_BOXES = "\u2612\u22a0\U0001f5f5\U0001f5f7\uf0fd\uf078"
 _ROUND_EMPTY, _ROUND_FULL = "\u25cb\u25ef\u26aa", "\u25cf\u25c9\u26ab\U0001f518"
 _INSIDE = rf"[xXvV*{_TICKS}{_CROSSES}]"
 _BOX = re.compile(
-    rf"""\[ (?P<square> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? | [ynYN+-] ) \]
+    rf"""\[ (?P<square> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? | [yn+-] | yes|no ) \]
     | \( (?P<round> [ ]{{1,3}} | _{{1,3}} | [ ]?{_INSIDE}[ ]? | [yn+-] | yes|no ) \)
     | (?<![\w_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\w_])
     | (?P<sign> [{_EMPTY}{_TICKS}{_FULL}{_CROSSES}{_X_BOXES}] ) \ufe0f?
@@ -248,7 +248,7 @@ class Boxes:
             return bool(_YES_NO.match(text, last.end, end))
         if before.endswith((":", "?")):
             return bool(between) and not between.endswith((":", "?"))
-        if not before or before.endswith(("-", ";", "|")):
+        if not before.strip(" \t|") or before.endswith(("-", ";")):
             return True
         return bool(text[last.end : end].strip(" \t.;,|"))
 
@@ -272,7 +272,7 @@ class Boxes:
             word = box.mark in ("yes", "no")
             return Edit(start, box.end, text[start : box.end] if word else f"({sign})")
         if not leads:
-            while text[start - 1] in " \t" and start:
+            while text[start - 1] in " \t|" and start:
                 start -= 1
             if text[start - 1 : start] in (":", "?"):
                 return Edit(start, box.end, f" {_SAID[sign]}")

@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 # arrows, what Word makes of Wingdings, what is left of a bullet in a wrong encoding.
 # Boxes, ticks and crosses are not among them: see forms.py.
 _BULLET = """[*\u2022\u00b7\u2023\u2043\u2219\u00a7\u00bb\u25a4-\u25fa
-    \u2605\u2606\u2660-\u2667\u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794-\u27be\u2192\u21d2
+    \u2605\u2606\u2660-\u2667\u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794\u2798-\u27be\u2192\u21d2
     \u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace("\n    ", "")
 _MINUS = "-\u2010-\u2015\u2212"
 _MARKER = re.compile(
@@ -44,6 +44,7 @@ _MORE = re.compile(rf"[^:\n]+[,;/ ] ?[{_MINUS}+][^\W\d_]")
 
 
 _SHORT_CHARS = 45  # no program wraps so early
+_JOINED = re.compile(r"[ \t]*(?:and|n?or)\b")  # with the line above
 
 
 class Lines:
@@ -105,7 +106,9 @@ class Lines:
 
     def _is_short(self, line: int) -> bool:
         start, end = self.span(line)
-        return end - start < _SHORT_CHARS and self._text[end - 1] not in ".,;!"
+        if end - start >= _SHORT_CHARS or self._text[end - 1] in ".,;!":
+            return False
+        return not _JOINED.match(self._text, start)
 
     def content(self, line: int) -> int:
         """Give where the words of a line begin, after its marker."""

@@ -29,20 +29,24 @@ _QUOTES = str.maketrans(
 
 # Signs that are words. A sign stands alone, or before the word that it is about.
 _SIGNS = (
-    (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205]\s*(?=[A-Za-z(]|\Z)"), "no "),
+    (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205\u2300]\s*(?=[A-Za-z(]|\Z)"), "no "),
     (
         re.compile(
             r"(?:\A|(?<=[,;.(] ))0\s+(?=(?!days|week|month|year|hour)[a-z]{4}|\Z)"
         ),
         "no ",
     ),
+    (re.compile("[\u2296\u229d\u2796]\ufe0f?"), "(-)"),
+    (re.compile("[\u2295\u2795]\ufe0f?"), "(+)"),
     (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
     (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
     (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
     (re.compile(r"(?<!\w)\(?\+\)?ve\b"), "positive"),
     (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
 )
-_SIGN = re.compile("[\u00d8\u00f8\u2205\u0304]|ve\\b|0")  # of _SIGNS, any
+_SIGN = re.compile(  # of _SIGNS, any
+    "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304]|ve\\b|0"
+)
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
 _BREAKS = "\r\v\f\x85\u2028\u2029"
 _SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[a-zA-Z]0")
@@ -98,6 +102,35 @@ def read(piece: str) -> str:
         for sign, word in _SIGNS:
             piece = sign.sub(word, piece)
     return "".join(map(_plain, piece))
+
+
+def _slips(word: str) -> list[str]:
+    """Give *word* with a letter left out, or two changed over, behind the first."""
+    places = range(1, len(word) - 1)
+    left_out = [word[:at] + word[at + 1 :] for at in places]
+    return left_out + [
+        word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in places
+    ]
+
+
+# Slips of the pen in a cue. Few are words; "Denise", with a capital, is a name.
+_CUES = "denies denied denying without negative evidence".split()
+_MEANT = {slip: word for word in _CUES for slip in _slips(word)}
+_MISSPELT = re.compile(rf"\b(?:{'|'.join(_MEANT)})\b")
+# Within a sentence a stop after a word ends an abbreviation.
+_STOP = re.compile(r"\.(?<=[A-Za-z]{2}\.)(?=\s)")
+
+
+def spell(piece: str) -> str:
+    """Give *piece*, what stands beside an entity in its sentence, as it is meant.
+
+    >>> spell("Pt. deneis hx. of "), spell("seen. ")
+    ('Pt denies hx of ', 'seen ')
+    """
+    piece = _STOP.sub("", piece)
+    if _MEANT.keys().isdisjoint(piece.split()):
+        return piece
+    return _MISSPELT.sub(lambda found: _MEANT[found.group()], piece)
 
 
 def is_blank(piece: str) -> bool:

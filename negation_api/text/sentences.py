@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from negation_api.text.forms import BOX_SIGNS, Forms, is_box
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
-from negation_api.text.reading import level, read
+from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
+from negation_api.text.terms import findings_meet
 
 # Characters of one sentence that may stand on either side of the entity. 512
 # tokens of clinical text are about 2,300 characters; the bound keeps a note
@@ -37,6 +38,9 @@ MAX_ENDS = 100_000
 # What is said before a list ("Patient denies the following:") belongs to every
 # item of it, unless it is a paragraph of its own.
 MAX_LEAD_CHARS = 200
+
+# Of a line, what may be a finding and the words before it: "mild right knee pain".
+MAX_HEAD_CHARS = 60
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 _ABBREVIATIONS = frozenset(
@@ -53,7 +57,15 @@ _ABBREVIATIONS = frozenset(
     " metast nl obstr op pneum postop preop pred prog prom rec recur resid resol"
     " respir spec stab subac subst symm tend trach ulc unchg unilat vag vis vol"
     " approp apprec localiz overt bx fhx pmh phx psx cx dev disc hemorr intracran"
-    " perf refl therap tox transf visib ident identif".split()
+    " perf refl therap tox transf visib ident identif abnl abnorm add'l addit appr asc"
+    " axill cardiopulm cardiovasc chron clav coag compr cong consol constit dermat"
+    " displ endocr epig epigast epigastr eryth erythem esoph exc extr extrem foc funct"
+    " gastr hemodyn hepat hepatosplen hydroceph immunocomp inguin interst intra"
+    " intraabd intrac intracr intraperit lymph lymphad maxill mediast meta metas"
+    " musculosk neurol neurovasc nontend occas occip ophth palp parasp parench"
+    " pathol periorb periph perit periton pleur postsurg prelim prox psychiatr radiog"
+    " recurr retroperit splen subcut substant superf supraclav suprap sust syst throm"
+    " thromb traum undispl unrem unremark uret ureth urin ventric vert visc".split()
 )
 # A sentence hardly begins with one of these: the stop before it ends an abbreviation.
 _GOES_ON = frozenset("of for to by and or than from on in at with".split())
@@ -94,8 +106,13 @@ _RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
 _ATTRIBUTES = frozenset(
     "hx dx sx imp sig signif prev poss prob ques mod sev mult equiv hist bilat asympt"
-    " symp lt rt ant post lat sup inf freq occ incr decr susp evid assoc cont".split()
+    " symp lt rt ant post lat sup inf freq occ incr decr susp evid assoc cont abd abn"
+    " abnl abnorm add'l cardiopulm cardiovasc cerv chron clin def diff foc intracr"
+    " intracran isch lumb metast neuro obstr palp periph pleur pulm recur resid resp"
+    " subac thor unilat vasc".split()
 )
+# So are these where a sentence begins with them: "Neg. CVA tenderness".
+_LED_BY = frozenset("neg pos poss prob".split())
 # A line that begins with a small letter and yet goes on with nothing: it has a dose,
 # or a verb or a cue of its own.
 _DOSE = re.compile(
@@ -216,6 +233,7 @@ class SegmentedText:
         before = f"{heading} {leading} {self._read(start, entity.start)}"
         inside = self._read(entity.start, entity.end, letters=False)
         after = self._read(entity.end, end)
+        before, after = spell(before), spell(after.rstrip())
         before, inside, after = (plain(_fold(part)) for part in (before, inside, after))
         return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
 
@@ -308,7 +326,9 @@ class SegmentedText:
             return True
         if _OWN_CUE.match(text, following) or _DOSE.match(text, following):
             return True
-        return self._lines.is_list(self._lines.at(line.end))
+        if self._lines.is_list(self._lines.at(line.end)):
+            return True
+        return findings_meet(last, text[following : following + MAX_HEAD_CHARS])
 
     def _begins_item(self, line: Span, following: int, last: str) -> bool:
         """Tell whether a line begins an item of a list, or is a heading."""
@@ -389,7 +409,8 @@ def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
     if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
         if not after or after[0] in "*-•":
             return True
-        if lower in _ATTRIBUTES and after[:2].isupper():
+        leads = lower in _LED_BY and not text[start : at - len(word)].strip()
+        if (leads or lower in _ATTRIBUTES) and after[:2].isupper():
             return False  # "prev. MI"
         return after[0].isupper()
     return after not in _GOES_ON
