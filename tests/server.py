@@ -84,20 +84,13 @@ class Server:
         """
         self._files = tempfile.TemporaryDirectory(prefix="negation-api-server-")
         self.port = self.port or free_port()
-        command = [sys.executable, "-m", "gunicorn", self.app, *self.args]
+        args = [self.app, *self.args]
         if not self.host:
-            command += ["--bind", f"127.0.0.1:{self.port}"]
+            args += ["--bind", f"127.0.0.1:{self.port}"]
         given = {"MODEL": self.model, "PORT": self.port, **self.env}
+        env = {**os.environ, **{name: str(v) for name, v in given.items()}}
         with open(self._path("log"), "wb") as log, open(self._path("err"), "wb") as err:
-            self._process = subprocess.Popen(
-                [*self.prefix, *command],
-                cwd=self.root,
-                env={**os.environ, **{name: str(v) for name, v in given.items()}},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=err,
-                start_new_session=True,  # so that nothing of it outlives the test
-            )
+            self._process = self._spawn(args, env, log, err)
         try:
             wait_until(self._answers, START_SECONDS, "the server answers")
         except BaseException as error:
@@ -107,6 +100,17 @@ class Server:
             if isinstance(error, Exception):
                 raise RuntimeError(f"the server did not start:\n{output}") from error
             raise
+
+    def _spawn(self, args, env, log, err) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, "-m", "gunicorn", *args],
+            cwd=self.root,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=err,
+            start_new_session=True,  # so that nothing of it outlives the test
+        )
 
     def stop(self, sig: int = signal.SIGTERM) -> int:
         """Send *sig* to the master and wait; give its exit code.

@@ -20,11 +20,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conftest import KeywordClassifier, running
+from fork_server import Server
 from negation_api.contract.cnlpt import NEGATION, QUESTIONS, TERM_EXISTS, exists
 from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
 from negation_api.http import openapi
 from negation_api.settings import Settings
-from server import ROOT, Server
+from server import ROOT
 from test_openapi import fits
 
 CANARY = "zebrafish"  # stands for clinical text

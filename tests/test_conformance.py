@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from server import ROOT, Server
+from fork_server import Server
+from server import ROOT
 
 pytestmark = pytest.mark.system
 

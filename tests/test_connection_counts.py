@@ -5,10 +5,11 @@ import os
 import signal
 from pathlib import Path
 
-from server import Server, wait_until
 from test_serving import ask_until_all_answer
 
+from fork_server import Server
 from negation_api.inference.connection_counts import ConnectionCounts
+from server import wait_until
 
 NUM_CONNECTIONS = 60
 MAX_DIFFERENCE = 6  # now and then a process is not scheduled in time

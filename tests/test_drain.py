@@ -17,7 +17,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from balancer import HEADERS, NUM_CLIENTS, SLOW_BODY, Balancer, Load, connected
-from server import Server, read_reply, wait_until
+from fork_server import Server
+from server import read_reply, wait_until
 
 IDLE_SECONDS = 4  # of the balancer, towards both sides
 KEEPALIVE_SECONDS = 5  # of the server; 60:75 = 4:5

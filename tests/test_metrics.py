@@ -15,10 +15,11 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
+from fork_server import Server
 from negation_api.http import metrics
 from negation_api.http.service import service_of
 from negation_api.inference.admission import DeadlinePassed, QueueFull
-from server import Server, free_port, samples, wait_until
+from server import free_port, samples, wait_until
 
 CANARY = "zebrafish"
 DASHBOARD = Path(__file__).parents[1] / "infra" / "grafana.json"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fork_server import Server
 from overload import overload_server, problems
-from server import Server
 
 pytestmark = pytest.mark.system
 

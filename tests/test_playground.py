@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 
+from fork_server import Server
 from negation_api import create_app
 from negation_api.settings import Settings
-from server import Server, wait_until
+from server import wait_until
 
 KEY = "a-key"
 BEYOND_BMP = "\N{SNEEZING FACE}"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from fork_server import Server
 from negation_api import __version__
 from negation_api.settings import Settings
-from server import Server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

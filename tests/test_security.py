@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
+from fork_server import Server
 from negation_api import create_app
 from negation_api.http.service import service_of
 from negation_api.settings import SettingError, Settings
-from server import Server
 
 OLD, NEW = "an old key", "a new key"
 DIGESTS = ", ".join(hashlib.sha256(key.encode()).hexdigest() for key in (OLD, NEW))

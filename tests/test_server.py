@@ -1,14 +1,19 @@
-"""The helper that starts a real Gunicorn for the other tests."""
+"""The helpers that start a real Gunicorn for the other tests."""
 
 import pytest
 
+import fork_server
 from server import ROOT, Server
 
 STATIC = ROOT / "negation_api" / "http" / "static"
 
 
-def test_a_server_answers_logs_and_stops(toy_model):
-    with Server(model=toy_model, env={"WEB_CONCURRENCY": "1"}) as server:
+KINDS = pytest.mark.parametrize("kind", [Server, fork_server.Server])
+
+
+@KINDS
+def test_a_server_answers_logs_and_stops(kind, toy_model):
+    with kind(model=toy_model, env={"WEB_CONCURRENCY": "1"}) as server:
         assert server.post({"sentence": "denies [entity] pain [entity]"}).status == 200
         (worker,) = server.workers()
         assert server.stop() == 0
@@ -18,9 +23,18 @@ def test_a_server_answers_logs_and_stops(toy_model):
         assert server.stderr() == ""
 
 
-def test_a_server_that_cannot_start_says_why():
+@KINDS
+def test_a_server_that_cannot_start_says_why(kind):
     with pytest.raises(RuntimeError, match="PRECISION='int3' must be one of"):
-        Server(env={"PRECISION": "int3"}).start()
+        kind(env={"PRECISION": "int3"}).start()
+
+
+@pytest.mark.parametrize(
+    "given", [{"prefix": ("nice",)}, {"env": {"OMP_NUM_THREADS": "1"}}]
+)
+def test_a_fork_refuses_what_comes_too_late(given):
+    with pytest.raises(ValueError, match="too late"):
+        fork_server.Server(**given).start()
 
 
 ADDRESS = {"docs": "/docs/static", "playground": "/playground"}

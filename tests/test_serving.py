@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import fork_server
 from server import ROOT, Server, private_mb, wait_until
 
 MAX_PRIVATE_MB = 60  # of a worker
@@ -83,7 +84,7 @@ def test_it_does_not_take_memory_for_every_length(precision):
 
 
 def test_a_killed_worker_is_replaced_and_answers(toy_model):
-    with Server(model=toy_model, env={"WEB_CONCURRENCY": "2"}) as server:
+    with fork_server.Server(toy_model, {"WEB_CONCURRENCY": "2"}) as server:
         before = set(server.workers())
         os.kill(min(before), signal.SIGKILL)
         wait_until(lambda: len(set(server.workers()) - before) == 1, 30, "a new worker")
@@ -94,7 +95,8 @@ def test_a_killed_worker_is_replaced_and_answers(toy_model):
 def test_sigterm_lets_a_request_finish():
     replies = []
     body = note(400)
-    with Server(env={"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}) as server:
+    env = {"WEB_CONCURRENCY": "1", "INFERENCE_THREADS": "1"}
+    with fork_server.Server(env=env) as server:
         client = threading.Thread(target=lambda: replies.append(server.post(body)))
         client.start()
         (worker,) = server.workers()
@@ -147,7 +149,7 @@ def test_what_cannot_be_served_stops_the_start_in_one_line(env, line):
 
 def test_thirty_two_clients_see_no_error():
     env = {"WEB_CONCURRENCY": "2"}
-    with Server(env=env) as server, ThreadPoolExecutor(32) as pool:
+    with fork_server.Server(env=env) as server, ThreadPoolExecutor(32) as pool:
         replies = list(pool.map(server.post, [SENTENCE, note(3)] * 320))
         assert {reply.status for reply in replies} == {200}
         assert {reply.json.get("label", "ABSENT") for reply in replies} == {"ABSENT"}

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import fork_server
 from malformed import CANARY, malformed, send
 from server import Server
 from soak import ENV, Soak
@@ -29,7 +30,7 @@ def test_twenty_thousand_malformed_requests_are_refused_and_forgotten(toy_model)
     """Never a 5xx, never a worker lost, and no word of them anywhere."""
     rng = random.Random(20261125)
     wrong = [malformed(rng) for _ in range(NUM_MALFORMED)]
-    with Server(toy_model, {"WEB_CONCURRENCY": "2"}) as server:
+    with fork_server.Server(toy_model, {"WEB_CONCURRENCY": "2"}) as server:
         workers = server.workers()
         with ThreadPoolExecutor(8) as pool:
             statuses = Counter(pool.map(lambda raw: send(server.port, raw), wrong))

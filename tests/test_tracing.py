@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
+import fork_server
 from negation_api import create_app
 from negation_api.http.service import service_of
 from negation_api.settings import SettingError, Settings
@@ -86,7 +87,7 @@ def collector(toy_model):
     """What was collected of a server that has stopped, all of it sent by then."""
     with Collector() as collector:
         env = {"OTLP_ENDPOINT": collector.endpoint, "WEB_CONCURRENCY": "2"}
-        with Server(model=toy_model, env=env) as server:
+        with fork_server.Server(model=toy_model, env=env) as server:
             ask_everything(server)
             assert server.stop() == 0
             assert server.stderr() == ""
@@ -173,7 +174,7 @@ def test_a_collector_that_is_gone_costs_no_answer_and_no_stop(toy_model):
         "OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces",
         "WEB_CONCURRENCY": "1",
     }
-    with Server(model=toy_model, env=env) as server:
+    with fork_server.Server(model=toy_model, env=env) as server:
         assert server.post({"sentence": "x"}).status == 200
         assert server.stop() == 0
         assert server.stderr() == ""
