@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -376,9 +377,12 @@ MUTATIONS = {
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
-    """The repository, as far as these tests read it, to be changed."""
-    root = tmp_path_factory.mktemp("mutated")
+def copies(tmp_path_factory) -> list[Path]:
+    """The repository, as far as these tests read it, twice, to be changed."""
+    return [copy(tmp_path_factory.mktemp("mutated")) for _ in range(2)]
+
+
+def copy(root: Path) -> Path:
     for name in ("infra", ".circleci", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "behaviour")
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
@@ -388,7 +392,18 @@ def copy(tmp_path_factory) -> Path:
     return root
 
 
-def run(root: Path, mutations: list) -> list[int]:
+def run(copies: list[Path], mutations: list) -> list[int]:
+    """Give pytest's exit code for each; every copy has its share, all at once."""
+    outcomes = [None] * len(mutations)
+    shares = [slice(n, None, len(copies)) for n in range(len(copies))]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(run_in, copies, [mutations[share] for share in shares])
+        for share, codes in zip(shares, found):
+            outcomes[share] = codes
+    return outcomes
+
+
+def run_in(root: Path, mutations: list) -> list[int]:
     done = subprocess.run(
         [sys.executable, "tests/mutated.py"],
         cwd=root,
@@ -401,9 +416,9 @@ def run(root: Path, mutations: list) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(copy) -> dict[str, int]:
+def outcomes(copies) -> dict[str, int]:
     """pytest's exit code for each mutation."""
-    return dict(zip(MUTATIONS, run(copy, list(MUTATIONS.values())), strict=True))
+    return dict(zip(MUTATIONS, run(copies, list(MUTATIONS.values())), strict=True))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -411,7 +426,7 @@ def test_a_mutation_is_noticed(outcomes, name):
     assert outcomes[name] == pytest.ExitCode.TESTS_FAILED
 
 
-def test_without_a_mutation_the_same_tests_pass(copy):
+def test_without_a_mutation_the_same_tests_pass(copies):
     chosen = {}
     for _, _, _, tests, words in MUTATIONS.values():
         chosen.setdefault(tests, set()).update(words.split(" or "))
@@ -419,4 +434,4 @@ def test_without_a_mutation_the_same_tests_pass(copy):
         ["tests/toy.py", "import", "import", tests, " or ".join(sorted(words))]
         for tests, words in chosen.items()
     ]
-    assert set(run(copy, unchanged)) == {pytest.ExitCode.OK}
+    assert set(run(copies, unchanged)) == {pytest.ExitCode.OK}
