@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Into the environment of the Python that follows. pip compiles all, also what is
+# never imported, which takes a minute of what takes seconds.
+UV = $(BIN)/uv pip install -q --python
 
 # Tests of a second or so, without a server.
 QUICK := artefact assertion batching columns evaluate explain fhir layers openapi \
@@ -15,18 +18,19 @@ $(VENV)/.run: requirements.txt scripts/install.sh
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
-	scripts/install.sh $(PYTHON) $(VENV) requirements-dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check $$(grep ^uv== $<)
+	$(UV) $(BIN)/python -r $<
 	@touch $@
 
-.venv-checkov/.done: requirements-checkov.txt
-	$(PYTHON) -m venv .venv-checkov
-	.venv-checkov/bin/pip install -q --disable-pip-version-check --no-deps -r $<
+.venv-checkov/.done: requirements-checkov.txt $(VENV)/.dev
+	$(PYTHON) -m venv --without-pip --clear .venv-checkov
+	$(UV) .venv-checkov/bin/python --no-deps -r $<
 	@touch $@
 
 # With the service's packages behind its own, which are older.
 .venv-spacy/.done: training/requirements-spacy.txt $(VENV)/.dev
 	$(PYTHON) -m venv --without-pip --clear .venv-spacy
-	$(BIN)/uv pip install -q --python .venv-spacy/bin/python -r $<
+	$(UV) .venv-spacy/bin/python -r $<
 	echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" \
 	    > .venv-spacy/lib/python3.11/site-packages/service.pth
 	@touch $@
@@ -128,7 +132,7 @@ explore: $(VENV)/.dev  ## The generated tests with cases that were not tried bef
 
 test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; installs that (Debian, root).
 	scripts/install-system.sh
-	scripts/install.sh $(PYTHON) $(VENV) requirements-spark.txt
+	$(UV) $(BIN)/python -r requirements-spark.txt
 	$(BIN)/python -m pytest -m system
 	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
