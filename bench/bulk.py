@@ -296,8 +296,8 @@ def scale(args) -> None:
                 print(way(path, rows, directory), flush=True)
 
 
-def main(argv: list[str]) -> None:
-    """Measure and print."""
+def make_parser() -> argparse.ArgumentParser:
+    """Say what the command line takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("rates").add_argument
@@ -313,7 +313,12 @@ def main(argv: list[str]) -> None:
     add("model")
     add("precision")
     add("path", type=Path)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Measure and print."""
+    args = make_parser().parse_args(argv)
     if args.command == "one":
         way = WAYS[args.way]
         print(way(args.model, args.precision, args.path, args.processes))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from random import Random
 
 import pytest
 
+import bulk
 from exits import without_leaving
 from negation_api.text.sentences import SegmentedText
 from negation_api.text.spans import Span
@@ -132,3 +134,15 @@ def test_systems_answer_notes_in_turn_on_one_core(tmp_path):
     for name, system in found["systems"].items():
         assert len(system["rates"]) == 1
         assert 0.7 < system["scores"]["negated or not"][0] <= 1, name
+
+
+def test_the_commands_of_the_bulk_page_are_taken():
+    """Not run: they want a quiet machine for a quarter of an hour, and Java."""
+    page = (ROOT / "docs" / "bulk.md").read_text(encoding="utf-8")
+    shown = re.findall(
+        r"^\.venv/bin/python bench/bulk\.py (.*?) *#", page, re.MULTILINE
+    )
+    taken = [bulk.make_parser().parse_args(words.split()) for words in shown]
+    assert [args.command for args in taken] == ["rates", "scale"]
+    (file,) = re.findall(r"^\.venv/bin/pip install -r (\S+)", page, re.MULTILINE)
+    assert "pyarrow==" in (ROOT / file).read_text()
