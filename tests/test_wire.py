@@ -101,6 +101,11 @@ REFUSED = {
     "two Hosts": (GET + HOST, 400),
     "a Host that is none": (b"GET /health HTTP/1.1\r\nHost: x/y\r\n\r\n", 400),
     "an expectation": (GET + b"Expect: 200-ok\r\n\r\n", 417),
+    "an expectation of a body to come": (
+        JSON + b"Expect: 200-ok\r\n" + SIZE + b"\r\n",
+        417,
+    ),
+    "two expectations": (JSON + EXPECT + b"Expect: 200-ok\r\n" + SIZE + b"\r\n", 417),
     "a coding of transfer": (JSON + b"Transfer-Encoding: gzip, x\r\n\r\n", 400),
     "a coding below the chunks": (
         JSON + b"Transfer-Encoding: GZIP, chunked\r\n\r\n0\r\n\r\n",
@@ -171,6 +176,20 @@ def test_an_empty_line_before_a_request_is_passed_over(server):
     raw = JSON + SIZE + b"\r\n" + BODY + b"\r\n"
     replies, closed = exchange(server, raw + GET + b"\r\n\r\n")
     assert [reply.status for reply in replies] == [200, 200] and not closed
+
+
+@pytest.mark.parametrize("size", [100, 65_535, 65_537, 500_000])
+@pytest.mark.parametrize("status", [404, 405, 415])
+def test_a_body_that_is_refused_unread_is_passed_over(server, status, size):
+    """What comes after it on the connection is answered."""
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+    for framing, body in (
+        (b"Content-Length: %d\r\n" % size, b"x" * size),
+        (CHUNKED, chunk),
+    ):
+        raw = UNWANTED[status] + framing + b"\r\n" + body
+        replies, closed = exchange(server, raw + GET + b"\r\n")
+        assert [reply.status for reply in replies] == [status, 200] and not closed
 
 
 # --- 100 Continue -------------------------------------------------------------

@@ -7,6 +7,8 @@ import socket
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from math import inf
 from types import SimpleNamespace
@@ -119,10 +121,39 @@ def answer(worker, data: bytes, run) -> bytes:
     with connect(worker, data) as client:
         client.shutdown(socket.SHUT_WR)
         worker.wait_for_and_dispatch_events(5)  # accepts
-        while worker.nr_conns:
-            worker.wait_for_and_dispatch_events(5)
+        for _ in range(10):
+            if worker.nr_conns:
+                worker.wait_for_and_dispatch_events(1)
         client.settimeout(5)
         return b"".join(iter(partial(client.recv, 65536), b""))
+
+
+def healthy(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+
+
+@pytest.mark.parametrize("request_", [GET + b"\r\n", POST + b"\r\n0123456789"])
+def test_a_worker_without_threads_left_answers_with_one(
+    make_worker, monkeypatch, request_
+):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    worker = make_worker()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert answer(worker, request_, healthy).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("name", ["health", "docs"])
+def test_full_memory_refuses_no_request_without_a_body(make_worker, name):
+    """All of it may be bodies that are half sent."""
+    worker = make_worker()
+    worker.reactor._held.add(worker.reactor._held.most)
+    get = GET.replace(b"health", name.encode()) + b"\r\n"
+    assert answer(worker, get, healthy).startswith(b"HTTP/1.1 200 ")
+    post = POST + b"\r\n0123456789"
+    assert answer(worker, post, healthy).startswith(b"HTTP/1.1 429 ")
 
 
 def test_an_answer_that_fails_midway_leaves_no_connection_behind(make_worker):
@@ -212,6 +243,23 @@ def test_a_connection_dropped_in_the_same_round_is_counted_once(make_worker):
             assert worker.nr_conns == 1
 
 
+def test_what_is_too_many_goes_as_soon_as_it_can(make_worker):
+    """Requests that are being handled cannot, and patient ones have no limit."""
+    worker, submitted = make_worker(connections=1), []
+    worker.reactor._executor.submit = lambda conn: submitted.append(conn) or True
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(connect(worker, GET + b"\r\n"))
+        worker.wait_for_and_dispatch_events(5)
+        for conn in submitted:
+            conn.keeps_open = True
+            worker.reactor.finish(conn)
+        assert worker.nr_conns == 3
+        stack.enter_context(connect(worker))
+        worker.wait_for_and_dispatch_events(5)
+        assert worker.nr_conns == 1
+
+
 def test_a_draining_worker_accepts_what_waits_behind_a_closed_connection(make_worker):
     worker = make_worker()
     reset(connect(worker))
@@ -239,7 +287,8 @@ def test_patient_requests_run_one_at_a_time_until_they_wait():
             request=b"POST /negation/process", sock=sock, go_on=threading.Event()
         )
 
-    executor = Executor(None, handle, ended.append, ByteBudget(0), Settings())
+    pool = ThreadPoolExecutor(1)
+    executor = Executor(pool, handle, ended.append, ByteBudget(0), Settings())
     assert all(executor.submit(request()) for _ in range(3))
     for number in range(1, 4):
         wait_until(lambda: len(begun) >= number, 20, "the next begins")

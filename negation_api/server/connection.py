@@ -56,6 +56,7 @@ class ClientSocket(socket.socket):
 class Connection(gthread.TConn):
     """A connection with what it has received.
 
+    :ivar begun: when the request did, or the connection, by ``time.monotonic``.
     :ivar request: what a thread is to handle.
     :ivar must_close: it is not all of the request.
     :ivar is_head: it is the head of one whose body is to be asked for.
@@ -71,7 +72,7 @@ class Connection(gthread.TConn):
     def __init__(self, config: Config, settings: Settings, accepted, client, server):
         super().__init__(config, ClientSocket(accepted), client, server)
         self.incoming = Incoming(settings.max_body_bytes)
-        self.opened = time.monotonic()
+        self.begun = time.monotonic()
         self.data_ready = True  # when it comes to a thread
         self.request = b""
         self.must_close = self.keeps_open = False
@@ -79,6 +80,12 @@ class Connection(gthread.TConn):
         self.is_head = self.wants_body = False
         self.lane: str | None = None
         self.cost = self.num_held = self.num_unsent = 0
+
+    def add(self, data: bytes) -> None:
+        """Keep what was received."""
+        if not self.incoming.has_begun:
+            self.begun = time.monotonic()
+        self.incoming.data += data
 
     def take_request(self) -> None:
         """Have what was received of one be handled."""

@@ -52,6 +52,8 @@ class Executor:
         self._lanes = {
             name: ThreadPoolExecutor(threads) for name, (threads, _) in LANES.items()
         }
+        for each in (pool, *self._lanes.values()):
+            each.submit(int)  # one thread at least, so that what is queued is done
         self._in_lane = Counter()
         self._patient_turn = threading.Lock()  # of the patient, beside the other turns
         self._turns = Turns(
@@ -81,7 +83,7 @@ class Executor:
     def _start(self, pool: ThreadPoolExecutor, conn: Connection) -> None:
         try:
             pool.submit(self._run, conn)
-        except RuntimeError as error:  # no more threads; those that are there do it
+        except RuntimeError as error:  # no more threads; one that is there does it
             log.error("no thread", extra={"error": type(error).__name__})
 
     def _run(self, conn: Connection) -> None:

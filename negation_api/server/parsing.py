@@ -54,6 +54,10 @@ class Parser(RequestParser):
         self.unreader.unread(data)
         self._must_close, self._is_head = must_close or is_head, is_head
 
+    def finish_body(self, deadline=None, max_bytes=None) -> bool:
+        """Read what the application did not: all of it is there, so nobody waits."""
+        return super().finish_body()
+
     def __next__(self) -> Request:
         """Parse it.
 

@@ -65,18 +65,20 @@ class Reactor:
     def open(self, accepted: socket.socket, client, server) -> None:
         """Serve an accepted connection from the address *client* to *server*."""
         self._count(1)
-        if self.num_open - self._waiting.count("lingering") > self._most:
-            self.make_room()
+        while self.num_open - self._waiting.count("lingering") > self._most:
+            if not self.make_room():
+                break
         conn = Connection(self._config, self._settings, accepted, client, server)
         self._guard(self._receive, conn)
 
-    def make_room(self) -> None:
-        """Drop the connection that is missed the least."""
+    def make_room(self) -> bool:
+        """Drop the connection that is missed the least, if any can go."""
         conn = self._waiting.least_missed()
         if conn and self._waiting.what(conn) == "receiving":
             self._refuse(conn, 503)
         elif conn:
             self._drop(conn)
+        return conn is not None
 
     def close_expired(self) -> None:
         """Close what has waited too long."""
@@ -122,9 +124,8 @@ class Reactor:
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            self._await_more(conn)
-            return
-        conn.incoming.data += data
+            return self._await_more(conn)
+        conn.add(data)
         self._held.add(len(data))
         if data:
             self._read(conn)
@@ -136,7 +137,7 @@ class Reactor:
     def _read(self, conn: Connection) -> None:
         """See whether there is a request in what was received."""
         if conn.incoming.is_complete():
-            if self._held.is_exceeded():
+            if self._held.is_exceeded() and conn.incoming.has_body:
                 self._refuse(conn, 429)
             else:
                 conn.take_request()
@@ -178,7 +179,7 @@ class Reactor:
     def _refuse(self, conn: Connection, status: int) -> None:
         conn.note_method()
         self._release(conn)
-        refuse(conn.sock, status, self._settings, conn.opened)
+        refuse(conn.sock, status, self._settings, conn.begun)
         conn.keeps_open = False
         self._guard(self._send, conn)
 
@@ -187,8 +188,7 @@ class Reactor:
         conn.sock.flush()
         self._note_unsent(conn, len(conn.sock.unsent))
         if not conn.sock.unsent:
-            (self._read if conn.keeps_open else self._linger)(conn)
-            return
+            return (self._read if conn.keeps_open else self._linger)(conn)
         if self._waiting.what(conn) != "sending":
             seconds = self._settings.read_timeout
             self._wait(conn, "sending", seconds, self._send, selectors.EVENT_WRITE)

@@ -18,7 +18,7 @@ END = b"\r\n\r\n"  # of a head, and of trailers
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)[ \t]*\r$")
 _CODING = re.compile(rb"(?im)^transfer-encoding[ \t]*:")
 _CHUNKED = re.compile(rb"(?im)^transfer-encoding:[^\r\n]*\bchunked[ \t]*\r$")
-_EXPECTS = re.compile(rb"(?im)^expect:[ \t]*100-continue[ \t]*\r$")
+_EXPECTS = re.compile(rb"(?im)^expect:[ \t]*(.*?)[ \t]*\r$")
 _IS_OLD = re.compile(rb"[^\n]*HTTP/1\.0\r\n")
 _CHUNK = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;[^\r\n]*)?")  # RFC 9112, 7.1
 
@@ -51,6 +51,11 @@ class Incoming:
     def has_begun(self) -> bool:
         """Whether a request has; an empty line before it is none (RFC 9112, 2.2)."""
         return self.data not in (b"", b"\r", CRLF)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether more than a head is there, of a request that is complete."""
+        return self._end is not None and self._end > self._head_end
 
     @property
     def head(self) -> bytes | None:
@@ -113,7 +118,11 @@ class Incoming:
         head = bytes(self.data[:end])
         self._end = self._head_end = end
         length = _LENGTH.search(head)
-        if _CODING.search(head):
+        is_old = _IS_OLD.match(head.removeprefix(CRLF))
+        expected = set() if is_old else set(map(bytes.lower, _EXPECTS.findall(head)))
+        if expected - {b"100-continue"}:
+            self.must_close = True  # refused: RFC 9110, 10.1.1
+        elif _CODING.search(head):
             if length or not _CHUNKED.search(head):
                 self.must_close = True  # refused: RFC 9112, 6.3
             else:
@@ -122,8 +131,7 @@ class Incoming:
             self.must_close = True  # refused by its length alone
         elif length:
             self._end += int(length[1])
-        expects = _EXPECTS.search(head) and not _IS_OLD.match(head.removeprefix(CRLF))
-        self.expects_continue = bool(expects) and not self.must_close
+        self.expects_continue = bool(expected) and not self.must_close
 
     def _follow_chunks(self) -> bool:
         chunks = self._chunks

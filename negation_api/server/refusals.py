@@ -17,7 +17,7 @@ from negation_api.settings import Settings
 def refuse(sock, status: int, settings: Settings, since: float) -> None:
     """Answer a request that no thread was given.
 
-    :param since: when the connection was made, by ``time.monotonic``.
+    :param since: when the request began, or the connection, by ``time.monotonic``.
     """
     _answer(sock, _problem(status, settings), seconds=time.monotonic() - since)
 

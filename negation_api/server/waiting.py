@@ -59,7 +59,7 @@ class Waiting:
     def least_missed(self) -> Connection | None:
         """Give the oldest that has asked nothing, of those whose request we await."""
         unasked = [self.oldest(name) for name in ("silent", "receiving")]
-        unasked = sorted(filter(None, unasked), key=lambda conn: conn.opened)
+        unasked = sorted(filter(None, unasked), key=lambda conn: conn.begun)
         others = [self.oldest(name) for name in ("sending", "idle")]
         return next(filter(None, unasked + others), None)
 
