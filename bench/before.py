@@ -15,7 +15,7 @@ import statistics
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import Load, machine, real, rest, say, settings
+from run import Load, machine, real, say, settings, wait_until_idle
 
 WARM_UP_SECONDS = 3
 
@@ -29,7 +29,7 @@ def measure(servers: list, load: Load, args) -> dict[int, list[list[dict]]]:
             pair = {}
             for which in order:
                 pair[which] = load(servers[which].port, clients, args.seconds)
-                rest(servers[which])
+                wait_until_idle(servers[which])
             found[clients].append([pair[0], pair[1]])
         say(f"round {number + 1} of {args.rounds}")
     return found
