@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of a load")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     load = Load()
     with ExitStack() as stack:
         servers = [
