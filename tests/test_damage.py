@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import KeywordClassifier
 from negation_api.batch.tables import InputError, read
+from negation_api.contract.errors import Invalid
 from negation_api.scoring import Answered, Scorer
 from negation_api.settings import Settings
 
@@ -18,12 +19,20 @@ MAX_BYTES = 10_000
 WORDS = st.sampled_from(
     'denies pain, fever cough "ok" 5" left\nPlan:\nrest \N{PILL} é'.split(" ")
 )
-TEXTS = st.lists(WORDS, max_size=12).map(lambda words: " ".join(["Note", *words]))
+# One that begins with a line's end or a comma has its quote between two cells.
+STARTS = st.sampled_from(["Note", "\nNote", ", Note"])
+TEXTS = st.builds(
+    lambda start, words: " ".join([start, *words]), STARTS, st.lists(WORDS, max_size=12)
+)
+
+
+def read_rows(data: bytes, format: str = "csv") -> list:
+    return list(read(format, io.BufferedReader(io.BytesIO(data)), False, MAX_BYTES))
 
 
 def answered(format: str, data: bytes) -> tuple[list, Counter]:
     """Read and score *data*; give the ``(id, text)`` of answers, and the counts."""
-    rows = list(read(format, io.BufferedReader(io.BytesIO(data)), False, MAX_BYTES))
+    rows = read_rows(data, format)
     results = Scorer(KeywordClassifier(), Settings()).score([r.body for r in rows])
     assert len(results) == len(rows)
     answers = [r.document for r in results if isinstance(r, Answered)]
@@ -138,6 +147,67 @@ def test_any_bytes_are_rows_or_no_file(data, format, with_header):
         assert not header or data.startswith(b"\xff\xfe")
     else:
         assert len(answers) + counts["rejected"] == counts["rows"]
+
+
+MANY = range(1, 200)
+SWALLOWED = {  # header, a row that lacks a quote, the others, and one behind them
+    "the number of cells is wrong": (
+        "id,text,section",
+        '0,"No fever, no cough,',
+        [f"{n},No pain {n}," for n in MANY],
+        '200,"\nNo pain",',
+    ),
+    "a comma begins a note": (
+        "id,text,section",
+        '0,"No fever no cough,',
+        [f"{n},No pain {n}," for n in MANY],
+        '200,", no pain",',
+    ),
+    "the number of cells is right": (
+        "id,section,text",
+        '0,,"No fever, no cough',
+        [f"{n},,No pain {n}" for n in MANY],
+        '200,,"\nNo pain"',
+    ),
+    "a row has one cell": (
+        "text",
+        '"No fever',
+        [f"No pain {n}" for n in MANY],
+        '"\nNo pain"',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SWALLOWED)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_quote_that_is_missing_costs_its_row_alone(case, end):
+    header, broken, others, last = SWALLOWED[case]
+    lines = [header, broken, *others, last, *others, ""]
+    rows = read_rows(end.join(lines).encode())
+    assert isinstance(rows[0].body, Invalid) and rows[0].line == 2
+    assert not rows[0].passed_over
+    assert len(rows) == 1 + len(others) + 1 + len(others)
+    bodies = [row.body for row in rows[1:]]
+    assert all(
+        "No pain" in body["text"] or body["text"] == ", no pain" for body in bodies
+    )
+    assert {len(body["text"]) < 20 for body in bodies} == {True}
+
+
+HONEST = [
+    ["text", '"\nPlan:\nrest\n"', '"\nNo pain\n"', '"\nrest"', '"a"b"'],
+    ["text", '"\nPlan:\nrest\n"', '"a"b"', '"\nrest"'],
+    ["id,text", '1,"Rest, sleep\nfood,"', '2,"\nNo pain"', "3,No pain"],
+    ["id,text", '1,"Rest, sleep\nPlan, rest"', '2,"No "pain""', "3,No pain"],
+    ["text,id", '"Plan\nrest, sleep\n",1', '"\nNo pain\n",2', 'No "pain",3,'],
+]
+
+
+@pytest.mark.parametrize("lines", HONEST)
+def test_a_note_of_lines_that_look_like_rows_is_a_note(lines):
+    rows = read_rows("\n".join([*lines, ""]).encode())
+    wanted = next(csv.DictReader(io.StringIO("\n".join(lines), newline="")))
+    assert rows[0].body == wanted
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -5,6 +5,10 @@ stumbles over the next one. So of a row that cannot be read only the first line 
 to be its own. The next row begins after the line at which its quotes are even, as they
 are where somebody forgot to double them; or earlier, at a line from which a row of this
 file can be read without a quote in a wrong place. What lies between is passed over.
+
+Where the next quote happens to stand between two cells, the reader does not stumble,
+and gives a row of many lines. That is no row if it has not the header's cells, nor if
+all its lines but the first make rows by themselves; see :meth:`CSVRows.hides_rows`.
 """
 
 import csv
@@ -81,6 +85,33 @@ class CSVRows:
         except csv.Error as error:
             return Invalid.at(f"Not CSV: {error}.")
 
+    @property
+    def num_lines(self) -> int:
+        """How many lines the row that was taken stands on."""
+        return len(self._lines)
+
+    def hides_rows(self, is_row: Callable[[list[str]], bool]) -> bool:
+        """Tell whether the row that was taken lacks a quote on its first line.
+
+        Its other lines can be read as rows then, the last of which goes on behind it,
+        and what stands directly behind it cannot.
+
+        :param is_row: tells whether cells are such as the file's rows have.
+        """
+        size, lines, found = self.num_lines, self._lines[:1], True
+        self._give_back(1)
+        while found and len(lines) < size:
+            found = self._take_row(is_row)
+            lines += self._lines
+        self._lines = lines
+        self._give_back(size)
+        while len(lines) < size:
+            self._next()
+        self._lines = []
+        hides = found and not self._is_at_row(is_row)
+        self._lines = lines
+        return hides
+
     def pass_over(self, is_row: Callable[[list[str]], bool]) -> int:
         """Go from a row that could not be read to where the next one begins.
 
@@ -96,12 +127,16 @@ class CSVRows:
 
     def _is_at_row(self, is_row: Callable[[list[str]], bool]) -> bool:
         """Tell whether a row, or nothing, follows."""
-        cells = self.take()
-        text = "".join(self._lines)
+        is_at_row = self._take_row(is_row) or not self._lines
         self._give_back(0)
-        if not cells or isinstance(cells, Invalid):
-            return cells is None
-        return is_row(cells) and _WELL_FORMED.fullmatch(text) is not None
+        return is_at_row
+
+    def _take_row(self, is_row: Callable[[list[str]], bool]) -> bool:
+        """Take the next row, and tell whether it is one, with no quote out of place."""
+        cells = self.take()
+        if not cells or isinstance(cells, Invalid) or not is_row(cells):
+            return False
+        return _WELL_FORMED.fullmatch("".join(self._lines)) is not None
 
     def _give_back(self, first: int) -> None:
         """Give this row's lines back, from the *first* on."""

@@ -155,18 +155,27 @@ def _read_csv(text: TextIO, one_entity: bool, max_bytes: int, names) -> Iterator
     def load(cells):
         return _csv_row(header, cells, columns)
 
+    def is_row(cells):
+        return _is_row(load(cells))
+
     line = rows.number + 1
     while (cells := rows.take()) is not None:
-        if isinstance(cells, Invalid):
-            yield Row(line, cells, rows.pass_over(lambda cells: _is_row(load(cells))))
+        body = cells if isinstance(cells, Invalid) else load(cells)
+        is_long = rows.num_lines > 1  # perhaps for want of a quote
+        if is_long and isinstance(body, dict) and rows.hides_rows(is_row):
+            body = Invalid.at("Not CSV: a quote is missing.")
+        if isinstance(body, Invalid) and (is_long or body is cells):
+            yield Row(line, body, rows.pass_over(is_row))
         elif cells:
-            yield Row(line, _reshape(load(cells), one_entity))
+            yield Row(line, _reshape(body, one_entity))
         line = rows.number + 1
 
 
 def _is_row(row: dict | Invalid) -> bool:
     """Tell whether a row has all that can be told without the schemas."""
-    if isinstance(row, Invalid) or not row.keys() & {"text", "sentence"}:
+    if isinstance(row, Invalid):
+        return False
+    if not (row.get("text") or row.get("sentence") or "").strip():
         return False
     return not any(isinstance(row.get(key), str) for key in ("start", "end"))
 
