@@ -113,6 +113,8 @@ def test_spans_may_be_entities_of_a_request(predictor):
 def test_numbers_may_be_those_of_numpy(predictor):
     numpy = pytest.importorskip("numpy")
     assert predictor.predict(NOTE, numpy.array(SPANS))[1].text == "asthma"
+    entity = dict(zip(("start", "end"), numpy.array(SPANS[1])))
+    assert predictor.predict(NOTE, [entity])[0].text == "asthma"
 
 
 def test_sentences_have_one_answer_each(predictor):
@@ -173,6 +175,7 @@ def test_terms_are_sought_in_what_says_nothing_of_its_own(predictor):
         ({"terms": "fever"}, "#/terms: Must be a list of terms"),
         ({"terms": {"fever": "R50"}}, "#/terms: Must be a list of terms"),
         ({"terms": 7}, "#/terms: Must be a list of terms"),
+        ({"terms": [{"term": b"fever"}]}, "#/terms: Must hold only what JSON has."),
         ({"terms": TERMS, "spans": SPANS}, "#: Must have exactly one of: .*given 2"),
         ({}, "#: Must have exactly one of: spans, terms; given 0."),
     ],
@@ -253,6 +256,22 @@ WRONG = [
     ({"txt": NOTE}, "", "Must hold exactly one of"),
     ({"text": NOTE, "entities": [{"start": float("nan"), "end": 3}]}, "", ""),
     ({"sentence": "One [entity] marker."}, "/sentence", "Must hold exactly 2"),
+    ({"documents": []}, "", "Must hold none of: axes, documents, explain, fhir, offs"),
+    ({"text": NOTE, "entities": [], "offset_unit": "utf8"}, "", "Must hold none of"),
+    ({"text": NOTE, "entities": [], "axes": False}, "", "they are of all documents."),
+    *[
+        (each, "", "Must hold only what JSON has.")
+        for each in (
+            (NOTE.encode(), SPANS),
+            {"text": NOTE, "entities": [], "section": b"Lungs"},
+            {"text": NOTE, "entities": [{"start": 7, "end": 12, "text": b"fever"}]},
+            {"text": NOTE, "terms": [{"term": b"fever"}]},
+            {"sentence": NOTE.encode()},
+            (NOTE, [(7, 10**5000)]),
+            (NOTE, [(-(10**5000), 12)]),
+            {"text": NOTE, "entities": [{"start": 7, "end": 10**5000}]},
+        )
+    ],
 ]
 
 
@@ -267,6 +286,32 @@ def test_what_is_wrong_costs_its_document_only(predictor, wrong, place, detail):
     assert detail in str(found[2])
     for words in ("fever", "asthma", "marker.", "Half"):
         assert words not in str(found[2])
+
+
+@pytest.mark.parametrize("wrong, place, detail", WRONG)
+def test_a_document_alone_is_refused_for_the_same(predictor, wrong, place, detail):
+    (found,) = predictor.predict_many([wrong], return_exceptions=True)
+    assert str(found).startswith(f"#/documents/0{place}") and detail in str(found)
+
+
+@pytest.mark.parametrize(
+    "one", ["No fever.", b"No fever.", {"text": NOTE, "entities": []}]
+)
+def test_one_document_in_place_of_many_is_refused(predictor, one):
+    with pytest.raises(Invalid, match="#/documents: Must be a list of documents"):
+        list(predictor.predict_many(one, terms=TERMS, return_exceptions=True))
+
+
+def test_what_reading_documents_raises_comes_after_the_answers_before_it(predictor):
+    def documents():
+        yield NOTE, SPANS
+        yield NOTE, SPANS[:1]
+        raise OSError("the disk is gone")
+
+    answers = predictor.predict_many(documents())
+    assert [len(next(answers)), len(next(answers))] == [2, 1]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(answers)
 
 
 def test_what_is_wrong_is_raised_after_the_answers_before_it(predictor):

@@ -1,6 +1,5 @@
 """A service elsewhere, asked as a model here is."""
 
-import json
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ import httpx2
 
 from negation_api.contract.errors import Invalid
 from negation_api.contract.listed import load_list
-from negation_api.library.predictor import Predictor
+from negation_api.library.predictor import Predictor, to_json
 from negation_api.settings import Settings
 
 BUSY = 429, 503  # nothing was computed; later there may be room
@@ -96,11 +95,7 @@ class Client(Predictor):
     def _ask(self, body: dict, sought: str | list | None = None) -> dict:
         if sought is not None and not body.keys() & {"entities", "terms", "sentence"}:
             body = {**body, "terms": sought}
-        try:
-            content = json.dumps(body, allow_nan=False).encode()
-        except (TypeError, ValueError):
-            raise Invalid.at("Must hold only what JSON has.") from None
-        return _read(self._send("POST", "/predict", content))
+        return _read(self._send("POST", "/predict", to_json(body)))
 
     def _send(self, method: str, path: str, content: bytes | None) -> httpx2.Response:
         """Give the response to a request, asked until there is room or no time left."""

@@ -16,7 +16,7 @@ from negation_api.contract.listed import finder_of_list, load_list
 from negation_api.contract.reply import dump_model
 from negation_api.contract.request import load_query
 from negation_api.layout import available_cpus
-from negation_api.library.predictor import WINDOW_ENTITIES, Predictor
+from negation_api.library.predictor import WINDOW_ENTITIES, Predictor, to_json
 from negation_api.model.artefact import ModelError
 from negation_api.scoring import Row, asked, classify_rows, dump, encode
 from negation_api.settings import Settings
@@ -111,6 +111,7 @@ class Model(Predictor):
         return finder_of_list(load_list(terms, self._settings))
 
     def _ask(self, body: dict, sought: Finder | None = None) -> dict:
+        to_json(body)  # or a schema would take bytes for text
         query = load_query(body, self._settings, sought)
         limit = NO_LIMIT["max_request_tokens"]
         rows = encode(query, self._classifier, limit, lambda stage: None)

@@ -3,12 +3,14 @@
 Both are given the body of a request and give a reply; the rest is here, once.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import index
 
 from negation_api.contract.errors import Invalid
-from negation_api.contract.request import DOCUMENTS
+from negation_api.contract.request import DOCUMENTS, OptionsSchema
 from negation_api.library.answers import Answer, answers_of
 from negation_api.scoring import windows
 
@@ -17,6 +19,7 @@ Document = tuple[str, Iterable[Span]] | Mapping | str  # or as in a request; see
 Terms = Iterable[str | dict] | str  # as in a request
 Answered = list[Answer] | Exception
 
+OF_ALL = frozenset(("documents", *OptionsSchema().fields))  # no member of a document
 # Asked together: sorted by length, and enough to fill some batches.
 WINDOW_ENTITIES = 128
 WINDOW_DOCUMENTS = 100  # no more fit a request
@@ -82,7 +85,7 @@ class Predictor(ABC):
 
         :param documents: ``(text, spans)``, or documents as a request has them
             (``{"sentence": ...}`` has one answer); an ``id`` is passed over. With
-            *terms* also texts alone.
+            *terms* also texts alone. What reading raises comes after all answers.
         :param terms: sought in each document that has no spans or terms of its own;
             the list is made ready once.
         :param return_exceptions: give what is wrong with a document in the place of
@@ -92,18 +95,18 @@ class Predictor(ABC):
             For *terms* that cannot be sought, whatever *return_exceptions* says.
         """
         options = _options(axes, explain, fhir, offset_unit)
-        sought = self._sought(_listed(terms))
-        loaded = (_loaded(document, section, terms) for document in documents)
-        first = 0
-        for window in _windows(loaded, 1 if explain else self.window_entities):
-            answered = self._answer_each(window, options, sought)
-            for number, result in enumerate(answered, first):
-                if isinstance(result, Exception):
-                    result = _located(result, number)
-                    if not return_exceptions:
-                        raise result
-                yield result
-            first += len(window)
+        sought, failed = self._sought(_listed(terms)), []
+        loaded = _load(documents, section, terms, failed)
+        cut = _windows(loaded, 1 if explain else self.window_entities)
+        answered = (self._answer_each(window, options, sought) for window in cut)
+        for number, result in enumerate(chain.from_iterable(answered)):
+            if isinstance(result, Exception):
+                result = _located(result, number)
+                if not return_exceptions:
+                    raise result
+            yield result
+        for error in failed:
+            raise error
 
     @abstractmethod
     def describe(self) -> dict:
@@ -177,7 +180,36 @@ def _options(axes: bool, explain: bool, fhir: bool, offset_unit: str) -> dict:
 def _listed(terms: Terms | None):
     """Read *terms* once; what is no list of them is left for the schema to refuse."""
     is_list = isinstance(terms, Iterable) and not isinstance(terms, str | Mapping)
-    return list(terms) if is_list else terms
+    terms = list(terms) if is_list else terms
+    to_json(terms, "terms")
+    return terms
+
+
+def to_json(value, *path: str) -> bytes:
+    """Encode what a request holds, at *path* of it.
+
+    Other numbers may be whole too, as numpy's are.
+
+    :raises Invalid: for what JSON has not, such as bytes, NaN, or endless numbers.
+    """
+    try:
+        return json.dumps(value, default=index, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise Invalid.at("Must hold only what JSON has.", *path) from None
+
+
+def _load(documents: Iterable, section, terms, failed: list) -> Iterator:
+    """Make each a document as a request has it, or what is wrong with it.
+
+    :param failed: takes what reading them raises; then they end.
+    """
+    try:
+        if isinstance(documents, str | bytes | Mapping):
+            raise Invalid.at("Must be a list of documents, not one.", "documents")
+        for document in documents:
+            yield _loaded(document, section, terms)
+    except Exception as error:
+        failed.append(error)
 
 
 def _located(error: Exception, number: int) -> Exception:
@@ -202,6 +234,9 @@ def _document(given: Document, section: str | None, terms) -> dict:
     """
     if isinstance(given, Mapping):
         document = {name: value for name, value in given.items() if name != "id"}
+        if not OF_ALL.isdisjoint(document):
+            names = ", ".join(sorted(OF_ALL))
+            raise Invalid.at(f"Must hold none of: {names}; they are of all documents.")
     elif isinstance(given, str) and terms is not None:
         document = {"text": given}
     else:
