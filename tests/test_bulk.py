@@ -688,7 +688,15 @@ def test_a_terminal_shows_progress(start, few_notes, tmp_path):
         (["README.md", "-o", "o.jsonl"], "README.md: its format is none of"),
         (["-", "--from", "parquet"], "Parquet cannot be read from standard input"),
         (["-", "-o", "README.md", "--to", "csv"], "README.md: is there already"),
-        (["-", "--workers", "-1"], "--workers must be at least 1"),
+        (["-", "--workers", "-1"], "--workers must be in 1 to 1024; given -1"),
+        (["-", "--workers", "99999"], "--workers must be in 1 to 1024; given 99999"),
+        (["", "--from", "csv"], "a file's name must not be empty"),
+        (["-", "-o", "", "--to", "csv"], "a file's name must not be empty"),
+        (["-", "--rejects", ""], "a file's name must not be empty"),
+        (["-", "--terms", ""], "a file's name must not be empty"),
+        (["-", "--rejects", "-"], "--rejects must be a file; - is standard output"),
+        (["-", "-o", f"{'b' * 240}.csv", "--from", "csv"], "bbbb"),
+        (["b" * 300, "--from", "csv"], "bbbb"),
         (["README.md", "--from", "parquet"], "not Parquet (ArrowInvalid)"),
         (["README.md", "--from", "csv"], "line 1: no column text; read are: id, text"),
         (["tests", "--from", "csv"], "tests: Is a directory"),
@@ -710,6 +718,89 @@ def test_what_cannot_be_done_is_said_in_one_line(run, args, message):
     code, out, err = run(*args)
     assert (code, out, len(err.splitlines())) == (2, b"", 1)
     assert err.startswith(f"negation_api: {message}")
+
+
+def test_a_link_to_itself_is_told(run, tmp_path):
+    loop = tmp_path / "loop.csv"
+    loop.symlink_to(loop)
+    for args in ([loop], ["-", "-o", loop]):
+        code, out, err = run(*args)
+        assert (code, out, len(err.splitlines())) == (2, b"", 1)
+        assert err.startswith(f"negation_api: {loop}: ")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_what_it_points_to_is_written(run, tmp_path, is_there):
+    (tmp_path / "real").mkdir()
+    target, link = tmp_path / "real" / "out.jsonl", tmp_path / "out.jsonl"
+    link.symlink_to("real/out.jsonl")
+    if is_there:
+        target.write_text("old")
+        assert run("-", "-o", link, given=b'{"sentence": "Pain"}')[0] == 2
+        assert target.read_text() == "old"
+    options = "-o", link, "--overwrite"
+    assert run("-", *options, given=b'{"sentence": "Pain"}')[0] == 0
+    assert link.is_symlink() and len(load(target)) == 1
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.jsonl"]
+
+
+def closing_stream(number: int):
+    """As the shell's `<&-` and its like, which Python has no stream for then."""
+
+    def close():
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+
+    return close
+
+
+@pytest.mark.parametrize(
+    "args, number, message",
+    [
+        (["-"], 0, "negation_api: standard input is closed\n"),
+        (["{in}"], 1, "negation_api: standard output is closed\n"),
+        (["{in}", "-o", "{out}", "--summary"], 1, "standard output is closed\n"),
+    ],
+)
+def test_a_stream_that_is_needed_and_closed_is_told(
+    run, few_notes, tmp_path, args, number, message
+):
+    places = {"{in}": few_notes, "{out}": tmp_path / "out.jsonl"}
+    args = [places.get(arg, arg) for arg in args]
+    code, out, err = run(*args, prepare=closing_stream(number))
+    assert (code, out) == (2, b"") and err.endswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_that_is_not_needed_may_be_closed(run, few_notes, tmp_path, number):
+    output = tmp_path / "out.jsonl"
+    assert run(few_notes, "-o", output, prepare=closing_stream(number))[0] == 0
+    assert len(load(output)) == FEW
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+ON_A_FULL_DISK = """
+import argparse, resource, sys
+sys.path.insert(0, "tests")
+from conftest import KeywordClassifier
+from negation_api.batch import bulk
+from negation_api.settings import Settings
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+parser = argparse.ArgumentParser()
+bulk.add_arguments(parser)
+args = parser.parse_args()
+sys.exit(bulk.main(args, Settings.from_env(), lambda settings: KeywordClassifier()))
+"""
+
+
+def test_a_full_disk_is_told_in_one_line_before_all_is_read(notes, tmp_path):
+    """By a Python of its own, for what it says at its very end."""
+    args = str(notes), "-o", str(tmp_path / "out.jsonl"), "--workers", "1"
+    command = [sys.executable, "-c", ON_A_FULL_DISK, *args]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    told = "negation_api: output: File too large\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
 @pytest.mark.parametrize("depth", [60, 600, 950])

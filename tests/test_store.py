@@ -1,5 +1,7 @@
 """Output and rejects are those of one run, wherever that was killed."""
 
+import multiprocessing
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -171,3 +173,100 @@ def test_parquet_is_made_at_the_end(tmp_path):
     assert run(job, ["a", "b"]) == ["b"]
     assert parquet.read_table(job.output).num_rows == 0
     assert names(tmp_path) == ["bad.parquet", "out.parquet"]
+
+
+def elsewhere(job) -> str:
+    """Say what becomes of *job* in another process."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def answer():
+        try:
+            theirs.send(str(run(job, ["bb\n"])))
+        except InputError as error:
+            theirs.send(str(error))
+
+    child = context.Process(target=answer)
+    child.start()
+    child.join(20)
+    return ours.recv()
+
+
+@pytest.mark.parametrize("shared", ["output", "rejects", "rejects as output"])
+def test_two_runs_do_not_share_a_file(tmp_path, shared):
+    job, other = job_in(tmp_path), job_in(tmp_path)
+    other.output, other.rejects = str(tmp_path / "o"), str(tmp_path / "r")
+    if shared == "rejects as output":
+        other.rejects = job.output
+    else:
+        setattr(other, shared, getattr(job, shared))
+    with open_store(job, KeywordClassifier()) as store:
+        assert elsewhere(other).endswith("another run is writing there")
+        assert store.get("a\n") is None
+        store.put("a\n", part_of("a\n", "jsonl"))
+        store.finish()
+    assert written(job) == expected(["a\n"])
+    assert names(tmp_path) == ["bad.jsonl", "out.jsonl"]
+
+
+def test_runs_that_print_do_not_share_their_rejects(tmp_path, capsysbinary):
+    job = job_in(tmp_path, overwrite=True)
+    job.output, job.summary = "-", False
+    with open_store(job, KeywordClassifier()) as store:
+        other = job_in(tmp_path, overwrite=True)
+        assert elsewhere(other).endswith("another run is writing there")
+        store.put("a\n", part_of("a\n", "jsonl"))
+        store.finish()
+    assert names(tmp_path) == ["bad.jsonl"]
+    job.rejects = os.devnull
+    with open_store(job, KeywordClassifier()) as store:
+        store.finish()
+
+
+OWN = [
+    b"my diary\n", b"my diary", b"7\n", b"7", b"[]\n", b'{"a": 1}\n', b"\0\0", b"[\n",
+    b'["a"]\n', b'["a", [1, 2, 3, 4], 0]\n', b'["a", [1, 2], 0, 0]\n', b"[" * 99_999,
+    b'[7, [1, 2, 3, 4], 0, 0]\n', b'["a", [1, 2, 3, "4"], 0, 0]\n', b"\n",
+    b'["a", [1, 2, 3, 4], 0, 0, 7]\n', b'["a", [1, 2, 3, 4], "0", 0, []]\n',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_what_is_no_journal_is_not_emptied(tmp_path, own):
+    job, journal = job_in(tmp_path), tmp_path / "out.jsonl.journal"
+    journal.write_bytes(own)
+    with pytest.raises(InputError, match="out.jsonl.journal: is there already"):
+        run(job, ["a\n"])
+    assert journal.read_bytes() == own and names(tmp_path) == ["out.jsonl.journal"]
+    job.overwrite = True
+    run(job, ["a\n"])
+    assert written(job) == expected(["a\n"])
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.part", "bad.jsonl.part", "out.jsonl.tmp"])
+def test_what_no_run_left_beside_the_output_is_not_emptied(tmp_path, name):
+    job = job_in(tmp_path)
+    (tmp_path / name).write_text("my download")
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"{name}: is there already"):
+            run(job, ["a\n"])
+    assert (tmp_path / name).read_text() == "my download"
+    assert names(tmp_path) == [name]
+    job.overwrite = True
+    run(job, ["a\n"])
+    assert written(job) == expected(["a\n"])
+
+
+def test_somebody_s_own_lock_stays(tmp_path):
+    (tmp_path / "out.jsonl.lock").write_text("mine")
+    run(job_in(tmp_path), ["a\n"])
+    assert (tmp_path / "out.jsonl.lock").read_text() == "mine"
+    assert "bad.jsonl.lock" not in names(tmp_path)
+
+
+@pytest.mark.parametrize("torn", [b"", b"[", b'["', b'["0123'])
+def test_a_run_killed_before_its_first_block_counts_goes_on(tmp_path, torn):
+    (tmp_path / "out.jsonl.journal").write_bytes(torn)
+    (tmp_path / "out.jsonl.part").write_text("half a bl")
+    assert run(job_in(tmp_path), ["a\n"]) == ["a\n"]
+    assert written(job_in(tmp_path)) == expected(["a\n"])

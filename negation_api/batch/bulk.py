@@ -16,6 +16,7 @@ exit  meaning
 """
 
 import argparse
+import errno
 import gc
 import hashlib
 import json
@@ -29,7 +30,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -39,7 +40,7 @@ from tqdm import tqdm
 
 from negation_api.batch import note_nlp
 from negation_api.batch.origin import code_digest
-from negation_api.batch.store import Part, files_of, open_store
+from negation_api.batch.store import Part, files_of, lock_of, open_store
 from negation_api.batch.summary import Summary, tally
 from negation_api.batch.tables import (
     FORMATS,
@@ -69,6 +70,7 @@ BLOCK_BYTES = 1024 * 1024
 BLOCK_FOUND_BYTES = 32 * 1024  # where entities are found: some 100 of a common list
 BLOCKS_A_WORKER = 2  # one being computed, one ready
 ORPHAN_CHECK_SECONDS = 0.5
+MAX_WORKERS = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,10 +123,11 @@ class Job:
         streams = args.output == "-"
         one_entity = args.rows == "entity"
         _check_options(args)
+        rejects = None if streams else f"{args.output}.rejects.jsonl"
         job = cls(
             args.input,
-            args.output,
-            args.rejects or (None if streams else f"{args.output}.rejects.jsonl"),
+            _target(args.output),
+            _target(args.rejects or rejects),
             format_of(args.input, args.format_in),
             _format_out(args),
             one_entity,
@@ -144,10 +147,19 @@ class Job:
             raise InputError("--terms seeks in notes; --rows entity gives places")
         if job.summary and job.one_entity:
             raise InputError("--summary counts notes; --rows entity gives entities")
-        if job.workers < 1:
-            raise InputError("--workers must be at least 1")
+        if not 1 <= job.workers <= MAX_WORKERS:
+            allowed = f"1 to {MAX_WORKERS}"
+            raise InputError(f"--workers must be in {allowed}; given {job.workers}")
+        job._check_streams()
         job._check_paths()
         return job
+
+    def _check_streams(self) -> None:
+        """See that the standard streams that are needed are open."""
+        if self.input == "-" and sys.stdin is None:
+            raise InputError("standard input is closed")
+        if (self.output == "-" or self.summary) and sys.stdout is None:
+            raise InputError("standard output is closed")
 
     def _check_paths(self) -> None:
         """See that no file is to be two things, and that each can be made.
@@ -159,14 +171,27 @@ class Job:
         ]
         beside = files_of(self) if self.output != "-" else []
         read = [self.input, *([self.terms] if self.terms else [])]
-        paths = [*read, *written, *beside]
+        paths = [*read, *written, *beside, *map(lock_of, written)]
         if len(set(map(os.path.realpath, paths))) < len(paths):
             raise InputError("input, output and rejects must be different files")
         for path in written:
-            if self.output != "-" and os.path.exists(path) and not os.path.isfile(path):
+            if self.output != "-" and _is_special(path):
                 raise InputError(f"{path}: not a regular file; - is standard output")
+            if os.path.islink(path) and not os.path.exists(path):
+                raise InputError(f"{path}: a link that leads nowhere but to itself")
             if not Path(path).parent.is_dir():
                 raise InputError(f"{path}: there is no such directory to write it in")
+
+
+def _target(path: str | None) -> str | None:
+    """Give what is written: what a link points to, that it stays one."""
+    is_ours = path and os.path.islink(path) and not _is_special(path)
+    return os.path.realpath(path) if is_ours else path
+
+
+def _is_special(path: str) -> bool:
+    """Tell whether *path* is a device, a pipe or a directory."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _shape(args: argparse.Namespace) -> str:
@@ -185,7 +210,11 @@ def _format_out(args: argparse.Namespace) -> str:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    """See that no option is given that its output has no place for."""
+    """See that no option is given that its output has no place for, and no bad name."""
+    if "" in (args.input, args.output, args.rejects, args.terms):
+        raise InputError("a file's name must not be empty")
+    if args.rejects == "-":
+        raise InputError("--rejects must be a file; - is standard output, of answers")
     if args.to == "note_nlp" and (args.explain or args.fhir):
         raise InputError("note_nlp has no columns for --explain and --fhir")
     if args.first_id is None:
@@ -210,6 +239,7 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
 
     :param load: gives the classifier.
     """
+    _fill_streams()
     try:
         return run(Job.of(args, settings), settings, load(settings))
     except InputError as error:
@@ -222,11 +252,31 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOT_DONE
     except OSError as error:
-        code = CANNOT if isinstance(error, LASTING) else NOT_DONE
+        code = CANNOT if error.errno in LASTING else NOT_DONE
         return _fail(code, f"{error.filename or 'output'}: {error.strerror}")
 
 
-LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError
+# What another try meets again: names, kinds and rights of files.
+LASTING = frozenset(
+    (
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR),
+        *(errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.EINVAL, errno.EBADF),
+        *(errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP),
+    )
+)
+
+
+def _fill_streams() -> None:
+    """Put the null device in the place of each standard stream that is closed.
+
+    Or the next file that is opened would be there, and messages in it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number
+    sys.stderr = sys.stderr or open(os.devnull, "w")
 
 
 def _fail(code: int, message: str) -> int:
@@ -253,6 +303,7 @@ def run(job: Job, settings: Settings, classifier) -> int:
         names = note_nlp.NOTE_NAMES if job.shape == "note_nlp" else {}
         limit = settings.max_body_bytes
         rows = read(job.format_in, source, job.one_entity, limit, names)
+        stack.enter_context(closing(rows))  # before its source
         for name, part, position in _compute(rows, seed, pool, store, job, source):
             store.put(name, _numbered(job, part, counts.entities))
             counts.add(part)

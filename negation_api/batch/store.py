@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 from negation_api.batch.tables import InputError, Sink, header_of
 
 WHOLE = b"whole\n"  # the journal's last line
+ENTRY = b'["'  # what any other begins with
 
 
 @dataclass(frozen=True)
@@ -78,22 +79,23 @@ class Journal:
 
     :ivar entries: of the blocks, in order.
     :ivar is_whole: whether they are all that there are.
+    :ivar is_foreign: whether the file is no journal.
     """
 
     def __init__(self, file: BinaryIO):
         self._file = file
         self._ends = [0]  # of the lines
         self.entries: list[Entry] = []
-        self.is_whole = False
+        self.is_whole = self.is_foreign = False
         file.seek(0)
-        with suppress(ValueError):  # from what was being written on
-            for line in file:
-                self.is_whole = line == WHOLE
-                if self.is_whole or not line.endswith(b"\n"):
-                    break
-                self._append(Entry(*json.loads(line)), line)
-        if not self.is_whole:
-            self.cut(len(self.entries))
+        for line in file:
+            self.is_whole = line == WHOLE
+            entry = None if self.is_whole else _read_entry(line)
+            if entry is None:  # or from what was being written on
+                is_torn = not line.endswith(b"\n") and line[:2] == ENTRY[: len(line)]
+                self.is_foreign = not (self.entries or self.is_whole or is_torn)
+                break
+            self._append(entry, line)
 
     def cut(self, number: int) -> None:
         """Keep the first *number* blocks only."""
@@ -121,6 +123,18 @@ class Journal:
         _sync(self._file)
 
 
+def _read_entry(line: bytes) -> Entry | None:
+    """Read a line of a journal; None of what is none."""
+    try:
+        entry = Entry(*json.loads(line if line.endswith(b"\n") else b""))
+        numbers = *entry.counts, entry.answers_end, entry.rejects_end
+    except (ValueError, TypeError, RecursionError):
+        return None
+    is_entry = isinstance(entry.name, str) and isinstance(entry.tally, list)
+    is_right = len(numbers) == 6 and all(type(number) is int for number in numbers)
+    return entry if is_entry and is_right else None
+
+
 class Growing:
     """The output and the rejects of *job*, in the order of its blocks."""
 
@@ -142,6 +156,8 @@ class Growing:
         :raises InputError: when the files are there already, and not to be replaced.
         """
         journal = self._journal
+        if not journal.is_whole:
+            journal.cut(len(journal.entries))
         if not self._is_named:
             check_free(self._job, *self._paths)
             sizes = [
@@ -281,6 +297,8 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
         with ExitStack() as stack:
             rejects = sys.stderr.buffer
             if job.rejects:
+                if os.path.isfile(job.rejects) or not os.path.exists(job.rejects):
+                    stack.enter_context(_locked(job.rejects))
                 check_free(job, job.rejects)
                 rejects = stack.enter_context(open(job.rejects, "wb"))
             answers = sys.stdout.buffer
@@ -289,26 +307,51 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
             sink = Sink(job.format_out, answers, job.shape, classifier)
             yield Stream(sink, rejects)
         return
-    path = files_of(job)[2]
-    with path.open("a+b") as file:
-        _lock(path, file)
-        store = Growing(job, classifier, Journal(file))
-        try:
-            store.open()
-            yield store
-        finally:
-            store.close()
+    *parts, path, parquet = files_of(job)
+    with ExitStack() as stack:
+        for written in (job.output, job.rejects):
+            stack.enter_context(_locked(written))
+        if not path.exists():  # so what is there is not of a run that was killed
+            check_free(job, *(p for p in (*parts, parquet) if _holds_something(p)))
+        journal = Journal(stack.enter_context(path.open("a+b")))
+        if journal.is_foreign:
+            check_free(job, path)
+        store = Growing(job, classifier, journal)
+        stack.callback(store.close)
+        store.open()
+        yield store
 
 
-def _lock(path: Path, file: BinaryIO) -> None:
-    """Keep other runs away from the journal.
+def _holds_something(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def lock_of(path: str) -> Path:
+    """Give what is locked while *path* is written."""
+    return Path(f"{path}.lock")
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Keep other runs away from *path*.
 
     :raises InputError: when one is there, or has just finished.
     """
+    lock = lock_of(path)
+    with lock.open("ab") as file:
+        if not _lock(lock, file):
+            raise InputError(f"{path}: another run is writing there")
+        try:
+            yield
+        finally:
+            if not file.tell():  # it is not somebody's own
+                lock.unlink(missing_ok=True)
+
+
+def _lock(path: Path, file: BinaryIO) -> bool:
     with suppress(BlockingIOError, FileNotFoundError):
         # POSIX's lock, because flock's would be shared with the workers, which may
         # outlive a killed parent for a moment.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-            return
-    raise InputError(f"{path}: another run is writing there")
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
