@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -241,3 +242,72 @@ def test_rows_that_are_all_broken_take_no_longer_than_others():
     answers, counts = answered("csv", b"id,text,entities\n" + rows)
     assert not answers
     assert counts["rows"] + counts["passed_over"] == 20_000
+
+
+# --- columns -------------------------------------------------------------------
+
+
+def parquet_rows(**columns) -> list:
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    file = io.BytesIO()
+    texts = ["No pain", "No rash"]
+    entities = [[{"start": 3, "end": 7}]] * 2
+    table = {"text": texts, "entities": entities, **columns}
+    pa.parquet.write_table(pa.table(table), file)
+    return read_rows(file.getvalue(), "parquet")
+
+
+FAR = {  # values that Python has no place for: Arrow's type, a value of it
+    "date": ("date32", (), 4_000_000),
+    "timestamp": ("timestamp", ("us",), 10**18),
+    "zone": ("timestamp", ("us", "Mars/Phobos"), 1),
+    "duration": ("duration", ("s",), 10**18),
+}
+
+
+def far(case):
+    pa = pytest.importorskip("pyarrow")
+    name, args, value = FAR[case]
+    kind = getattr(pa, name)(*args)
+    storage = pa.int32() if kind.bit_width == 32 else pa.int64()
+    return pa, kind, pa.array([value, None], storage).view(kind)
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_a_value_that_python_has_no_place_for_costs_its_row_alone(case):
+    _, _, column = far(case)
+    wrong, right = parquet_rows(id=column)
+    ((path, detail),) = wrong.body.faults
+    assert path == ("id",) and detail.startswith("Cannot be read (")
+    assert right.body["text"] == "No rash"
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_a_member_that_is_not_read_costs_nothing(case):
+    pa, kind, column = far(case)
+    members = {"start": [3, 3], "end": [7, 7], "at": column, "id": ["a", None]}
+    struct = pa.StructArray.from_arrays(
+        [column if name == "at" else pa.array(m) for name, m in members.items()],
+        list(members),
+    )
+    entities = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), struct)
+    one, two = (row.body["entities"] for row in parquet_rows(entities=entities))
+    assert one == [{"start": 3, "end": 7, "id": "a"}]
+    assert two == [{"start": 3, "end": 7}]
+
+
+def test_a_decimal_that_is_whole_is_a_whole_number():
+    whole, part = Decimal("38.0"), Decimal("0.5")
+    entities = [[{"start": Decimal(3), "end": Decimal("7.0")}]] * 2
+    first, second = parquet_rows(id=[whole, part], entities=entities)
+    assert first.body["id"] == 38 and type(first.body["id"]) is int
+    assert second.body["id"] == part
+    assert first.body["entities"] == [{"start": 3, "end": 7}]
+
+
+def test_columns_that_are_not_read_may_have_one_name():
+    (row,) = read_rows(b"id,x,text,x,,\n5,1,No pain,2,,\n")
+    assert row.body == {"id": "5", "text": "No pain"}
+    with pytest.raises(InputError, match="two columns have the same name, text"):
+        read_rows(b"id,text,text\n5,a,b\n")

@@ -21,6 +21,7 @@ from negation_api.contract.labels import Choice, Prediction
 from negation_api.model.classifier import load_classifier
 from negation_api.scoring import Scorer
 from negation_api.settings import Settings
+from negation_api.text.terms import Term
 from notes import write_jsonl
 
 SAID = [
@@ -158,6 +159,13 @@ FILES = [
     ("t.txt", f"a\n\n{'b' * 1001}\n", "line 3: At most 1000 characters in an entity;"
      " given 1001."),
     ("t.txt", "\n", "holds no term"),
+    ("t.csv", "term,code,Term\na,1,b\n", "line 1: two columns are called term"),
+    ("t.csv", "code,term,code\n1,b,2\n", "line 1: two columns are called code"),
+    ("t.csv", "term,code\na,1\nb\0,2\n", "line 3: Holds a NUL character, which no text"
+     " has."),
+    ("t.csv", "term,code\na,1\0\n", "line 2: Holds a NUL character, which no text"
+     " has."),
+    ("t.txt", "a\nb\0\n", "line 2: Holds a NUL character, which no text has."),
 ]  # fmt: skip
 
 
@@ -241,6 +249,22 @@ def test_a_cell_of_a_list_of_terms_may_hold_a_line_break(tmp_path, end):
     )
     finder = read_terms(str(path), 1000)
     assert [(m.term.code) for m in finder.find("Chest pain, fever.")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("head", ["term,code", '"term","code"', '\ufeff"Term",code'])
+def test_a_table_is_known_by_its_header_whatever_it_is_called(tmp_path, head):
+    path = tmp_path / "terms.txt"
+    path.write_text(f"{head}\nfever,F1\n", encoding="utf-8")
+    assert read_terms(str(path), 1000).sought == (Term("fever", "fever", "F1"),)
+
+
+def test_a_patient_is_one_however_its_id_is_written():
+    summary = Summary()
+    ids = 7, "7", " 7", "7 ", "8", None, " "
+    summary.add([("fever", None, each, ["holding"], False, 1) for each in ids])
+    (row,) = summary.rows()
+    assert dict(zip(COLUMNS, row))["notes"] == 7
+    assert dict(zip(COLUMNS, row))["patients"] == 2
 
 
 @pytest.mark.parametrize("unknown", [None, ""])

@@ -93,10 +93,11 @@ class Summary:
             key = _key(term, code)
             self._names.setdefault(key, (term, code))
             self._axes |= axes
+            name = "" if patient is None else str(patient).strip()
             for kind in ("", *kinds):
                 self._notes[key, kind] += number
-                if patient is not None:
-                    self._patients.setdefault((key, kind), set()).add(str(patient))
+                if name:
+                    self._patients.setdefault((key, kind), set()).add(name)
 
     def rows(self) -> Iterator[list]:
         """Give a row of ``COLUMNS`` for each term or code, most held first."""

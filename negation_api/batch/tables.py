@@ -9,7 +9,8 @@ import csv
 import io
 import json
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from io import BufferedReader, TextIOWrapper
 from itertools import chain, count
 from typing import BinaryIO, NamedTuple, TextIO
@@ -48,6 +49,8 @@ ENTITY_COLUMNS = ("id", "text", *ENTITY_FIELDS, "offset_unit", "section", "patie
 ENTITY_MEMBERS = "start", "end", "id", "text", "section", "code"
 PARQUET_BATCH_ROWS = 256
 PARQUET_BUFFER_BYTES = 1024 * 1024  # of a column; without it all of a row group
+# What comes of values that Python has no place for, such as a date after 9999.
+UNREADABLE = ValueError, ArithmeticError, LookupError, TypeError, NotImplementedError
 ROW_GROUP_ROWS = 65_536  # few rows make Parquet slow to read, many take memory
 
 
@@ -185,8 +188,9 @@ def _check_header(cells, columns: tuple[str, ...], names) -> list[str]:
     if isinstance(cells, Invalid):
         raise InputError(f"line 1: {cells.faults[0][1]}")
     cells = [cell.lstrip("\ufeff") for cell in cells]
-    if len(set(cells)) < len(cells):
-        raise InputError("line 1: two columns have the same name")
+    for name in (*columns, *names):
+        if cells.count(name) > 1:
+            raise InputError(f"line 1: two columns have the same name, {name}")
     replaced = {names[cell] for cell in cells if cell in names}
     cells = [names.get(cell, "" if cell in replaced else cell) for cell in cells]
     if "text" not in cells and not ("sentence" in cells and "sentence" in columns):
@@ -249,22 +253,43 @@ def count_rows(file: BinaryIO) -> int:
 
 def rows_of(batch) -> Iterator[dict | Invalid]:
     """Give the rows of a pyarrow.RecordBatch, less what is null in them."""
+    names, columns = batch.schema.names, list(map(_read_members, batch.columns))
     try:
-        yield from map(without_nulls, batch.to_pylist())
-    except UnicodeDecodeError:  # somewhere: one by one
-        yield from map(_row_of, (batch.slice(index, 1) for index in range(len(batch))))
+        rows = list(zip(*(column.to_pylist() for column in columns)))
+    except UNREADABLE:  # somewhere: one by one
+        rows = zip(*columns)
+        yield from (_row_of(names, row) for row in rows)
+    else:
+        yield from (without_nulls(zip(names, row)) for row in rows)
 
 
-def _row_of(batch) -> dict | Invalid:
-    try:
-        return without_nulls(*batch.to_pylist())
-    except UnicodeDecodeError as error:
-        return Invalid.at(f"Not UTF-8 at byte {error.start}.")
+def _row_of(names: list[str], cells: list) -> dict | Invalid:
+    faults, row = [], {}
+    for name, cell in zip(names, cells):
+        try:
+            row[name] = cell.as_py()
+        except UnicodeDecodeError as error:
+            faults.append(((name,), f"Not UTF-8 at byte {error.start}."))
+        except UNREADABLE as error:
+            faults.append(((name,), f"Cannot be read ({type(error).__name__})."))
+    return Invalid(*faults) if faults else without_nulls(row.items())
 
 
-def without_nulls(row: dict) -> dict:
-    """Leave out what is null, and of entities what is not read."""
-    row = {key: value for key, value in row.items() if value is not None}
+def _read_members(column):
+    """Leave out of a column of entities the members that are not read."""
+    pa = import_pyarrow()
+    kind = column.type
+    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return column
+    fields = [field for field in kind.value_type if field.name in ENTITY_MEMBERS]
+    if len({field.name for field in fields}) != max(len(fields), 1):
+        return column
+    return column.cast(pa.list_(pa.struct(fields)))
+
+
+def without_nulls(members: Iterable[tuple[str, object]]) -> dict:
+    """Make a row of its *members*, less what is null; of entities what is read."""
+    row = {key: _plain(value) for key, value in members if value is not None}
     if isinstance(row.get("entities"), list):
         row["entities"] = [_entity(entity) for entity in row["entities"]]
     return row
@@ -273,8 +298,15 @@ def without_nulls(row: dict) -> dict:
 def _entity(entity):
     if not isinstance(entity, dict):
         return entity
-    found = {key: entity.get(key) for key in ENTITY_MEMBERS}
-    return {key: value for key, value in found.items() if value is not None}
+    found = ((key, entity.get(key)) for key in ENTITY_MEMBERS)
+    return without_nulls(found)
+
+
+def _plain(value):
+    """Make a whole number of a decimal that is one, as databases export all numbers."""
+    if isinstance(value, Decimal) and value.as_integer_ratio()[1] == 1:
+        return int(value)
+    return value
 
 
 # --- out ----------------------------------------------------------------------

@@ -63,7 +63,8 @@ def _read(path: Path) -> list[tuple[int, Term]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
     delimiter, lines = TABLES.get(path.suffix.lower()), list(io.StringIO(text, None))
-    if delimiter is None and lines and _names(lines[0].split(","))[0] == COLUMNS[0]:
+    first = lines[0].replace('"', "").split(",")[0] if lines else ""
+    if delimiter is None and _names([first]) == [COLUMNS[0]]:
         delimiter = ","
     if delimiter:
         return _read_table(path, io.StringIO(text, newline=""), delimiter)
@@ -83,6 +84,9 @@ def _read_table(path: Path, file: io.StringIO, delimiter: str) -> list:
         if COLUMNS[0] not in header:
             known = ", ".join(COLUMNS)
             raise InputError(f"{path}: line 1: no column term; read are: {known}")
+        for name in COLUMNS:
+            if header.count(name) > 1:
+                raise InputError(f"{path}: line 1: two columns are called {name}")
         for cells in rows:
             if any(map(str.strip, cells)):
                 found.append((rows.line_num, _term(path, header, cells, rows.line_num)))

@@ -122,6 +122,9 @@ def faults(terms: Iterable[Term], max_chars: int) -> Iterator[tuple[int, str]]:
         if given > max_chars:
             yield index, f"At most {max_chars} characters in an entity; given {given}."
             continue
+        if "\0" in f"{term.written}{term.code}":
+            yield index, "Holds a NUL character, which no text has."
+            continue
         words = tuple(words_of(term.written))
         if not any(word[0].isalnum() for word in words):
             yield index, "Must hold a letter or a digit."
