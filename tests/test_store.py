@@ -270,3 +270,10 @@ def test_a_run_killed_before_its_first_block_counts_goes_on(tmp_path, torn):
     (tmp_path / "out.jsonl.part").write_text("half a bl")
     assert run(job_in(tmp_path), ["a\n"]) == ["a\n"]
     assert written(job_in(tmp_path)) == expected(["a\n"])
+
+
+def test_a_journal_of_the_last_release_is_one(tmp_path):
+    """It has no tallies, and its blocks have other names."""
+    (tmp_path / "out.jsonl.journal").write_text('["0a", [1, 2, 1, 0], 2, 2]\n')
+    (tmp_path / "out.jsonl.part").write_text("0a")
+    assert run(job_in(tmp_path), ["a\n"]) == ["a\n"]

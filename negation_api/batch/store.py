@@ -130,7 +130,7 @@ def _read_entry(line: bytes) -> Entry | None:
         numbers = *entry.counts, entry.answers_end, entry.rejects_end
     except (ValueError, TypeError, RecursionError):
         return None
-    is_entry = isinstance(entry.name, str) and isinstance(entry.tally, list)
+    is_entry = isinstance(entry.name, str) and isinstance(entry.tally, (list, tuple))
     is_right = len(numbers) == 6 and all(type(number) is int for number in numbers)
     return entry if is_entry and is_right else None
 
