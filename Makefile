@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# Into the environment of the Python that follows. pip compiles all, also what is
-# never imported, which takes a minute of what takes seconds.
-UV = $(BIN)/uv pip install -q --python
+# Into the environment of a Python. pip compiles all, also what is never imported, which
+# takes a minute of what takes seconds; it knows mirrors that uv is not told of.
+into = $(BIN)/uv pip install -q --python $(1) $(2) || \
+    $(BIN)/pip --python $(1) install -q --disable-pip-version-check $(2)
 
 # Tests of a second or so, without a server.
 QUICK := artefact assertion batching columns evaluate explain fhir layers openapi \
@@ -19,18 +20,18 @@ $(VENV)/.run: requirements.txt scripts/install.sh
 
 $(VENV)/.dev: requirements-dev.txt requirements-otel.txt $(VENV)/.run
 	$(BIN)/pip install -q --disable-pip-version-check $$(grep ^uv== $<)
-	$(UV) $(BIN)/python -r $<
+	$(call into,$(BIN)/python,-r $<)
 	@touch $@
 
 .venv-checkov/.done: requirements-checkov.txt $(VENV)/.dev
 	$(PYTHON) -m venv --without-pip --clear .venv-checkov
-	$(UV) .venv-checkov/bin/python --no-deps -r $<
+	$(call into,.venv-checkov/bin/python,--no-deps -r $<)
 	@touch $@
 
 # With the service's packages behind its own, which are older.
 .venv-spacy/.done: training/requirements-spacy.txt $(VENV)/.dev
 	$(PYTHON) -m venv --without-pip --clear .venv-spacy
-	$(UV) .venv-spacy/bin/python -r $<
+	$(call into,.venv-spacy/bin/python,-r $<)
 	echo "$(CURDIR)/$(VENV)/lib/python3.11/site-packages" \
 	    > .venv-spacy/lib/python3.11/site-packages/service.pth
 	@touch $@
@@ -132,7 +133,7 @@ explore: $(VENV)/.dev  ## The generated tests with cases that were not tried bef
 
 test-system: $(VENV)/.dev .venv-spacy/.done  ## The tests that need more; installs that (Debian, root).
 	scripts/install-system.sh
-	$(UV) $(BIN)/python -r requirements-spark.txt
+	$(call into,$(BIN)/python,-r requirements-spark.txt)
 	$(BIN)/python -m pytest -m system
 	.venv-spacy/bin/python -m pytest -m system tests/test_spacy.py
 
