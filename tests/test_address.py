@@ -7,7 +7,7 @@ import pytest
 
 from conftest import KeywordClassifier, running
 from negation_api.server.listening import addresses
-from negation_api.server.worker import _lane
+from negation_api.server.executor import _lane
 from negation_api.settings import SettingError, Settings
 from server import Server
 
