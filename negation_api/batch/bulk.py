@@ -40,7 +40,7 @@ from tqdm import tqdm
 
 from negation_api.batch import note_nlp
 from negation_api.batch.origin import code_digest
-from negation_api.batch.store import Part, files_of, lock_of, open_store
+from negation_api.batch.store import Part, files_of, is_special, lock_of, open_store
 from negation_api.batch.summary import Summary, tally
 from negation_api.batch.tables import (
     FORMATS,
@@ -175,7 +175,7 @@ class Job:
         if len(set(map(os.path.realpath, paths))) < len(paths):
             raise InputError("input, output and rejects must be different files")
         for path in written:
-            if self.output != "-" and _is_special(path):
+            if self.output != "-" and is_special(path):
                 raise InputError(f"{path}: not a regular file; - is standard output")
             if os.path.islink(path) and not os.path.exists(path):
                 raise InputError(f"{path}: a link that leads nowhere but to itself")
@@ -185,13 +185,8 @@ class Job:
 
 def _target(path: str | None) -> str | None:
     """Give what is written: what a link points to, that it stays one."""
-    is_ours = path and os.path.islink(path) and not _is_special(path)
+    is_ours = path and os.path.islink(path) and not is_special(path)
     return os.path.realpath(path) if is_ours else path
-
-
-def _is_special(path: str) -> bool:
-    """Tell whether *path* is a device, a pipe or a directory."""
-    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _shape(args: argparse.Namespace) -> str:

@@ -297,7 +297,7 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
         with ExitStack() as stack:
             rejects = sys.stderr.buffer
             if job.rejects:
-                if os.path.isfile(job.rejects) or not os.path.exists(job.rejects):
+                if not is_special(job.rejects):
                     stack.enter_context(_locked(job.rejects))
                 check_free(job, job.rejects)
                 rejects = stack.enter_context(open(job.rejects, "wb"))
@@ -324,6 +324,11 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
 
 def _holds_something(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
+
+
+def is_special(path: str) -> bool:
+    """Tell whether *path* is a device, a pipe or a directory."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def lock_of(path: str) -> Path:

@@ -15,7 +15,7 @@ from negation_api.inference.cores import Cores
 from negation_api.inference.memory import trim_memory
 from negation_api.layout import Layout, available_cpus, pinned_cpus
 from negation_api.settings import Settings
-from negation_api.text.terms import common
+from negation_api.text.terms import common, common_forms
 
 PARTS = 64  # of JSON, of an entity or a document; a few more than ten are used
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings, classifier) -> Flask:
         ``encode(sentence, marked) -> ids`` and ``classify(rows) -> predictions``.
         Passed in, so that tests need no weights.
     """
-    common()  # once, for all workers
+    common(), common_forms()  # once, for all workers
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.request_class = Request

@@ -55,7 +55,7 @@ class Incoming:
     @property
     def has_body(self) -> bool:
         """Whether more than a head is there, of a request that is complete."""
-        return self._end is not None and self._end > self._head_end
+        return self._end > self._head_end
 
     @property
     def head(self) -> bytes | None:

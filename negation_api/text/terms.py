@@ -252,6 +252,7 @@ def common() -> Finder:
     return Finder(_common_terms())
 
 
+@lru_cache(maxsize=1)
 def _common_terms() -> list[Term]:
     lines = (files("negation_api.text") / "common_terms.txt").read_text("utf-8")
     terms = []
@@ -278,7 +279,7 @@ _JOINED = re.compile(r"[^\n.;:]*(?:[ ]n?or\b|\n[ \t]*(?:and|n?or)\b)")
 
 
 @lru_cache(maxsize=1)
-def _forms() -> frozenset[str]:
+def common_forms() -> frozenset[str]:
     """Give the common findings in folded words, and their plurals."""
     forms = set(_ENDS)
     for term in _common_terms():
@@ -297,7 +298,9 @@ def findings_meet(before: str, after: str) -> bool:
     >>> findings_meet("no fever", "or cough"), findings_meet("no pain", "disorder")
     (False, False)
     """
-    forms, tails = _forms(), _edges(_plain_words(before)[-_FORM_WORDS:], first=False)
+    forms, tails = common_forms(), _edges(
+        _plain_words(before)[-_FORM_WORDS:], first=False
+    )
     if forms.isdisjoint(tails) or _JOINED.match(after):
         return False
     start = _plain_words(after.partition("\n")[0])
