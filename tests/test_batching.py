@@ -241,6 +241,29 @@ def test_what_would_wait_past_half_its_time_is_refused_at_once(make, model, clie
     assert len(waiting.result()) == 5
 
 
+def test_a_large_request_is_refused_where_its_share_would_not_do(make, clients):
+    class Slow:
+        def classify(self, rows):
+            time.sleep(sum(map(len, rows)) / 4_000)  # so many tokens a second
+            return rows
+
+    batcher = Batcher(Slow(), **SHAPE | {"queue_tokens": 10_000})
+    batcher.start()
+    large = [(n, *range(19)) for n in range(40)]  # 800 tokens, 0.2 s alone
+    assert ask(batcher, large, seconds=1.0) == large
+    others = [[(n, m, *range(18)) for m in range(99)] for n in range(3)]
+    futures = [clients.submit(ask, batcher, rows) for rows in others]
+    wait_until(lambda: batcher.waiting[1] > 900, SOON, "three share the queue")
+    began = time.monotonic()
+    with pytest.raises(QueueFull):  # a quarter of it would take 0.8 s
+        ask(batcher, large, seconds=1.0)
+    assert time.monotonic() - began < 0.5
+    assert ask(batcher, large[:1], seconds=2.0) == large[:1]
+    assert ask(batcher, large, seconds=9.0) == large
+    assert [future.result() for future in futures] == others
+    batcher.stop()
+
+
 def test_waiting_for_a_core_is_part_of_the_pace(make, clients):
     """Others have it meanwhile, as they will have it again."""
     cores, held = Cores(1), 0.5

@@ -15,7 +15,7 @@ import pytest
 
 from negation_api.model.artefact import EMBEDDED, ModelError, write_manifest
 from negation_api.settings import Settings
-from negation_api.text.markers import EntityTooLong, SentenceTooLong
+from negation_api.text.markers import EntityTooLong, MarkerError, SentenceTooLong
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = 1e-4  # of a probability, at fp32
@@ -296,6 +296,20 @@ def test_marker_is_three_pieces_and_everything_is_lower_cased(pieces):
 
     marker = "[ entity ]"
     assert given == f"[CLS] patient denies {marker} fever {marker} . [SEP]".split()
+
+
+def test_markers_are_found_whatever_the_tokenizer_pads_to(published, directory):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(published, local_files_only=True)
+    tokenizer.backend_tokenizer.enable_padding(length=128)
+    tokenizer.save_pretrained(directory)
+    classifier = load(directory)
+    with pytest.raises(MarkerError):
+        classifier.encode("[entity] fever [entity] [entity]")
+    assert classifier.encode("[entity] fever [entity]") == load(published).encode(
+        "[entity] fever [entity]"
+    )
 
 
 @pytest.mark.skipif(not MODEL_DIR, reason="MODEL_DIR is not set to ClinicalBERT")

@@ -52,20 +52,24 @@ class Admission:
 
     :param max_requests: that may hold a permit.
     :param max_tokens: that may be admitted, unless nothing else is.
+    :param batch_tokens: that are computed at a time; with more in the queue, requests
+        share what is done.
     :ivar lock: held while anything is counted, and by the queue.
     :ivar pace: of the tokens that are done.
     :ivar tokens: of all slices in the queue or being computed.
     :ivar patient: requests that wait to be admitted.
     """
 
-    def __init__(self, max_requests: int, max_tokens: int):
+    def __init__(self, max_requests: int, max_tokens: int, batch_tokens: int):
         self._max_requests = max_requests
         self._max_tokens = max_tokens
+        self._batch_tokens = batch_tokens
         self.lock = threading.RLock()
         self.pace = Pace()
         self.tokens = 0
         self.patient = 0
         self._permits = 0
+        self._sharing = 0  # requests in the queue
         self._released = threading.Condition(self.lock)
 
     @contextmanager
@@ -86,16 +90,38 @@ class Admission:
                 self._permits -= 1
                 self._released.notify_all()
 
-    def try_admit(self, tokens: int, deadline: float) -> None:
+    def try_admit(self, tokens: int, deadline: float, whole: int = 0) -> None:
         """See that *tokens* can be admitted.
 
-        :raises QueueFull: when they cannot, or would wait too long at this pace.
+        :param whole: tokens of the request, of which *tokens* come first.
+        :raises QueueFull: when they cannot, or would take too long at this pace.
         """
         in_time = self.pace.rate * MAX_WAIT * (deadline - time.monotonic())
         with self.lock:
             late = self.tokens and tokens > in_time - self.tokens
+            late = late or self._is_shared and whole * (self._sharing + 1) > in_time
             if self.patient or late or not self._fits(tokens):
                 raise self._queue_full()
+
+    @property
+    def _is_shared(self) -> bool:
+        """Tell whether more than a batch waits, and the pace is no guess.
+
+        Then each request gets an equal share, whatever comes: a note among nine takes
+        ten times what it takes alone. In a shorter queue it gets what others leave.
+        """
+        return self.pace.is_measured and self.tokens > self._batch_tokens
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Count one more request in the queue."""
+        with self.lock:
+            self._sharing += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._sharing -= 1
 
     def await_admission(
         self, tokens: int, deadline: float, is_gone: Callable[[], bool]

@@ -56,7 +56,7 @@ class Batcher:
     ):
         self._slice_tokens = slice_tokens
         self._batch_timeout = batch_timeout
-        self._admission = Admission(max_requests, queue_tokens)
+        self._admission = Admission(max_requests, queue_tokens, batch_tokens * threads)
         self._queue = Queue(self._admission, batch_tokens, slice_tokens)
         self._threads = InferenceThreads(
             self._queue, classifier, threads, batch_timeout, cores, observe, trim_memory
@@ -112,13 +112,14 @@ class Batcher:
         if patient:
             self._admission.await_admission(tokens, deadline, is_gone)
         else:
-            self._admission.try_admit(tokens, deadline)
-        try:
-            self._queue.enter(job)
-            while not job.wait(is_gone):
+            self._admission.try_admit(tokens, deadline, job.tokens)
+        with self._admission.sharing():
+            try:
                 self._queue.enter(job)
-        finally:
-            self._queue.remove(job)
+                while not job.wait(is_gone):
+                    self._queue.enter(job)
+            finally:
+                self._queue.remove(job)
         on_begun(job.began)
         return job.results
 

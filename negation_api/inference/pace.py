@@ -20,6 +20,11 @@ class Pace:
         self._num_batches = 0
         self._tokens = self._seconds = 0.0  # of a batch, and between two; averages
 
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether the rate is that of a queue, and no guess."""
+        return self._num_batches > 0
+
     def begin(self, when: float) -> None:
         """Note that rows came, after there had been none for a while."""
         self._since, self._is_first = when, True

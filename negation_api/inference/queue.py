@@ -54,6 +54,7 @@ class Job:
 
     :ivar slices: rows of like length, *slice_tokens* at most or one row; those that
         are not entered yet.
+    :ivar tokens: of all rows.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Job:
         self.error: Exception | None = None
         self.changed = threading.Event()
         self.slices = self._slice(rows, slice_tokens)
+        self.tokens = sum(row.length for slice_ in self.slices for row in slice_)
 
     def _slice(self, rows, slice_tokens: int) -> list[list[Row]]:
         indices: dict[tuple[int, ...], list[int]] = {}

@@ -376,6 +376,7 @@ def marker_ids(tokenizer) -> list[int]:
     """Give the token ids of an entity's marker, of a tokenizer of transformers."""
     backend = tokenizer.backend_tokenizer
     backend.encode_special_tokens = True  # as for all that the classifier reads
+    backend.no_padding()  # which some tokenizers come with
     return backend.encode(MARKER, add_special_tokens=False).ids
 
 
