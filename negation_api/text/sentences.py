@@ -18,12 +18,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from negation_api.text.forms import BOX_SIGNS, Forms, is_box
+from negation_api.text.line_breaks import ANSWERS, LineBreaks
+from negation_api.text.line_breaks import begins_item, is_rule, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
-from negation_api.text.terms import findings_meet
 
 # Characters of one sentence that may stand on either side of the entity. 512
 # tokens of clinical text are about 2,300 characters; the bound keeps a note
@@ -38,9 +39,6 @@ MAX_ENDS = 100_000
 # What is said before a list ("Patient denies the following:") belongs to every
 # item of it, unless it is a paragraph of its own.
 MAX_LEAD_CHARS = 200
-
-# Of a line, what may be a finding and the words before it: "mild right knee pain".
-MAX_HEAD_CHARS = 60
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 _ABBREVIATIONS = frozenset(
@@ -69,19 +67,9 @@ _ABBREVIATIONS = frozenset(
 )
 # A sentence hardly begins with one of these: the stop before it ends an abbreviation.
 _GOES_ON = frozenset("of for to by and or than from on in at with".split())
-_ANSWERS = frozenset(
-    "yes no none y n neg negative denies denied never nope yeah yep nil unknown unsure"
-    " unk not n/a sometimes occasionally rarely positive pos - + declined refused 0"
-    " unlikely likely maybe possibly probably doubtful a: a. answer:".split()
-)
 _NAMED_BY_LETTER = frozenset(
     "hepatitis vitamin type group grade class stage influenza factor strep".split()
 )
-_SOFT_ENDINGS = frozenset(
-    "a an the and or nor of to for with without in on at by from no not any is was are"
-    " were has have had denies reports who which that than as but his her their".split()
-)
-
 # Every place where a sentence may end. De-identification brackets come first so
 # that what they hide is passed over whole ("**NAME[AAA M. BBB]"). Repetitions are
 # possessive ("}+") where nothing can be given back, so that no text costs more than
@@ -100,9 +88,6 @@ _END = re.compile(
     r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:|\t]|  +"
     rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]"
 )
-# What begins an item beside list markers: a sign, a cell.
-_ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
-_RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
 _ATTRIBUTES = frozenset(
     "hx dx sx imp sig signif prev poss prob ques mod sev mult equiv hist bilat asympt"
@@ -113,26 +98,7 @@ _ATTRIBUTES = frozenset(
 )
 # So are these where a sentence begins with them: "Neg. CVA tenderness".
 _LED_BY = frozenset("neg pos poss prob".split())
-# A line that begins with a small letter and yet goes on with nothing: it has a dose,
-# or a verb or a cue of its own.
-_DOSE = re.compile(
-    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?"
-    r"(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
-    r"|[^\n]{2,30}?\s(?:daily|nightly|weekly|bid|tid|qid|qd|qhs|prn|hs)\b"
-    r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d",
-    re.IGNORECASE,
-)
-_OWN_CUE = re.compile(
-    r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes"
-    r"|taking|started|admits|complains|hx|h/o|history|status\ post|positive|negative"
-    r"|possible|neg|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return"
-    r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
-    re.IGNORECASE,
-)
-_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
-_ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
-_REPLY = re.compile(r"(?:a|ans|answer|pt|patient)[ ]?:", re.IGNORECASE)
 _WORD = re.compile(r"[^\s]{1,40}")
 
 
@@ -143,13 +109,6 @@ def count_ends(text: str) -> int:
     3
     """
     return sum(1 for _ in _END.finditer(text))
-
-
-def _last_word(text: str, start: int, end: int) -> str:
-    """Give what stands before *end* up to a space; "" right after a space."""
-    if end <= start or text[end - 1].isspace():
-        return ""
-    return text[max(start, end - 40) : end].rsplit(None, 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -174,6 +133,7 @@ class SegmentedText:
     def __init__(self, text: str):
         self.text = level(text)  # every code point in its place
         self._lines = Lines(self.text)
+        self._breaks = LineBreaks(self.text, self._lines)
         self._forms = Forms(self.text, self._lines)
         self._sections = Sections(self.text)
         self._heads = {s.body: s for s in self._sections.found if s.alone}
@@ -259,7 +219,10 @@ class SegmentedText:
                 line = Span(line_start, found.start())
                 line_start = found.end()
                 lead = self._lead_in(line, found, lead)
-                if self._breaks(line, found):
+                ends = _is_blank(found.group()) or line.end in self._heads
+                if ends or self._breaks.ends_sentence(
+                    line, found.end(), self._starts[-1]
+                ):
                     self._add(found.end(), lead)
 
     def _add(self, start: int, lead: Span | None) -> None:
@@ -276,7 +239,7 @@ class SegmentedText:
     def _stops(self, start: int, found: re.Match) -> bool:
         """Tell whether the ``.``, ``!`` or ``?`` at *found* ends a sentence."""
         text, at = self.text, found.start()
-        word = _last_word(text, start, at).lstrip("(['\"")
+        word = last_word(text, start, at).lstrip("(['\"")
         following = _WORD.search(text, found.end(), found.end() + 50)
         after = following.group() if following else ""
         if not word:  # "? TIA": a sign before a word, or "..." on its own
@@ -284,9 +247,7 @@ class SegmentedText:
         if found["stop"].startswith("?"):
             if following and "\n" in text[found.end() : following.start()]:
                 return False  # see _breaks
-            answered = (
-                after.rstrip(".,;").lower() in _ANSWERS or after.lower() in "a.q."
-            )
+            answered = after.rstrip(".,;").lower() in ANSWERS or after.lower() in "a.q."
             return not (answered or is_box(text, following and following.start()))
         if not found["stop"].startswith("."):
             return True
@@ -296,52 +257,6 @@ class SegmentedText:
             return False
         return _ends_with(text, start, at, word, after)
 
-    def _breaks(self, line: Span, found: re.Match) -> bool:
-        """Tell whether the line break *found* after *line* ends a sentence."""
-        text, following = self.text, found.end()
-        if _is_blank(found.group()) or line.end in self._heads:
-            return True
-        last = text[max(line.start, line.end - 40) : line.end].rstrip()
-        item = self._lines.markers.get(following, following)
-        if last.endswith("?"):
-            if is_box(text, item) or _REPLY.match(text, item):
-                return False
-            answer = (_ANSWER_LINE if item > following else _WORD).match(text, item)
-            return (
-                not answer
-                or answer.group().strip().rstrip(".,;").lower() not in _ANSWERS
-            )
-        if self._begins_item(line, following, last):
-            return True
-        if not last or last[-1] in ".!:;":
-            return not last or last[-1] != ";"
-        word = _last_word(last, 0, len(last))
-        if len(word) > 3:  # "No" may be an answer
-            word = word.lower()
-        if last[-1] in ",(/&" or word in _SOFT_ENDINGS:
-            return False
-        if line.end - line.start >= 60:
-            return False  # a program wrapped it
-        if not text[following : following + 1].islower():
-            return True
-        if _OWN_CUE.match(text, following) or _DOSE.match(text, following):
-            return True
-        if self._lines.is_list(self._lines.at(line.end)):
-            return True
-        return findings_meet(last, text[following : following + MAX_HEAD_CHARS])
-
-    def _begins_item(self, line: Span, following: int, last: str) -> bool:
-        """Tell whether a line begins an item of a list, or is a heading."""
-        text = self.text
-        if following in self._lines.markers:
-            # A wrapped line may begin with a number: "... for the last|2. week".
-            wrapped = line.end - line.start >= 60 and last[-1:] not in ".:;!"
-            listed = self._starts[-1] in self._lines.markers
-            return not (wrapped and text[following].isalnum() and not listed)
-        if _ITEM.match(text, following) or is_box(text, following):
-            return True
-        return bool(_LINE_HEADING.match(text, following) or _is_rule(text, line))
-
     def _lead_in(self, line: Span, found: re.Match, lead: Span | None) -> Span | None:
         """Give what leads in the line after the line break *found*, if anything."""
         text, following = self.text, found.end()
@@ -349,10 +264,9 @@ class SegmentedText:
         headed = line.end in self._heads or ends.endswith(":")
         if headed and line.end - line.start <= MAX_LEAD_CHARS:
             return Span(self._lines.markers.get(line.start, line.start), line.end)
-        if _is_rule(text, line):
+        if is_rule(text, line):
             return lead
-        is_item = following in self._lines.markers or _ITEM.match(text, following)
-        is_item = is_item or is_box(text, following)
+        is_item = following in self._lines.markers or begins_item(text, following)
         return lead if is_item and not _is_blank(found.group()) else None
 
 
@@ -400,7 +314,7 @@ def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
     if lower in _TITLES:
         return False
     if len(word) == 1 and word.isupper():
-        before = _last_word(text, start, at - len(word) - 1)
+        before = last_word(text, start, at - len(word) - 1)
         if before.lower() in _NAMED_BY_LETTER:
             return True
         if after[:1].isupper():
@@ -414,12 +328,6 @@ def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
             return False  # "prev. MI"
         return after[0].isupper()
     return after not in _GOES_ON
-
-
-def _is_rule(text: str, line: Span) -> bool:
-    """Tell whether a line is drawn, not written."""
-    drawn = _RULE.match(text, line.start, line.end)
-    return bool(drawn) and drawn.end() == line.end
 
 
 def _is_blank(breaks: str) -> bool:

@@ -1,0 +1,190 @@
+"""Whether a line break ends a sentence, or a program or a narrow window made it.
+
+Knows nothing of stops, sections or entities.
+"""
+
+import re
+
+from negation_api.text.forms import is_box
+from negation_api.text.lists import Lines
+from negation_api.text.spans import Span
+from negation_api.text.terms import findings_meet
+
+# Of a line, what may be a finding and the words before it: "mild right knee pain".
+MAX_HEAD_CHARS = 60
+
+PROGRAM_CHARS = 60  # a program wraps lines as long as this
+
+ANSWERS = frozenset(
+    "yes no none y n neg negative denies denied never nope yeah yep nil unknown unsure"
+    " unk not n/a sometimes occasionally rarely positive pos - + declined refused 0"
+    " unlikely likely maybe possibly probably doubtful a: a. answer:".split()
+)
+_SOFT_ENDINGS = frozenset(
+    "a an the and or nor of to for with without in on at by from no not any is was are"
+    " were has have had denies reports who which that than as but his her their he she"
+    " they we be been should would could may might into during between per via these"
+    " those possible probable suspected new".split()
+)
+# In capitals these few alone: "FEVER NO" is an answer.
+_SOFT_CAPITALS = frozenset(
+    "THE AND OR NOR OF TO FOR WITH IN ON AT BY FROM WHICH".split()
+)
+
+# What begins an item beside list markers: a sign, a cell.
+_ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
+_RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
+# A line that begins with a small letter and yet goes on with nothing: it has a dose,
+# or a verb or a cue of its own.
+_DOSE = re.compile(
+    r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?"
+    r"(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
+    r"|[^\n]{2,30}?\s(?:daily|nightly|weekly|bid|tid|qid|qd|qhs|prn|hs)\b"
+    r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d",
+    re.IGNORECASE,
+)
+_OWN_CUE = re.compile(
+    r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes"
+    r"|taking|started|admits|complains|hx|h/o|history|status\ post|positive|negative"
+    r"|possible|neg|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return"
+    r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
+    re.IGNORECASE,
+)
+# A line hardly begins a statement with one of these: it goes on with the one above.
+_CONTINUES = re.compile(
+    r"(?:but|and|n?or|of|for|by|than|from|because|which|who|that|due|are|were|as)\b"
+)
+_CONTINUES_CAPITALS = re.compile(r"(?:AND|N?OR|OF|FOR|BY|THAN|DUE|WHICH)\b")
+_HISTORY = re.compile(r"history\b", re.IGNORECASE)
+_KIND_OF_HISTORY = frozenset(
+    "a past medical surgical social family remote personal known prior long strong"
+    " significant smoking".split()
+)
+# A subject without a verb, and a verb: "Her past medical history|is significant".
+_SUBJECT = re.compile(
+    r"(?:the|his|her|their|this|an?|he|she|it|they|we|pt|patient|there|mr|ms|mrs)\b",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\b(?:is|was|has|had|will|did|does|denie[sd]|denying|reports?|reported|takes"
+    r"|states|presents|feels|lives|smokes|drinks|complains|admits|c/o|continues?)\b"
+)
+_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
+_ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
+_REPLY = re.compile(r"(?:a|ans|answer|pt|patient)[ ]?:", re.IGNORECASE)
+_WORD = re.compile(r"[^\s]{1,40}")
+_BLANKS = re.compile(r"\s*")
+
+
+def last_word(text: str, start: int, end: int) -> str:
+    """Give what stands before *end* up to a space; "" right after a space."""
+    if end <= start or text[end - 1].isspace():
+        return ""
+    return text[max(start, end - 40) : end].rsplit(None, 1)[-1]
+
+
+class LineBreaks:
+    """The line breaks of a text.
+
+    :param text: levelled, as :func:`~negation_api.text.reading.level` gives it.
+    """
+
+    def __init__(self, text: str, lines: Lines):
+        self._text = text
+        self._lines = lines
+
+    def ends_sentence(self, line: Span, following: int, start: int) -> bool:
+        """Tell whether the break after *line* does; no blank line is behind it.
+
+        :param following: where the words behind it begin.
+        :param start: of the sentence that *line* is of.
+        """
+        text = self._text
+        last = text[max(line.start, line.end - 40) : line.end].rstrip()
+        if last.endswith("?"):
+            return not self._is_answer(following)
+        if self._begins_item(line, last, following, start):
+            return True
+        if not last or last[-1] in ".!:;":
+            return not last or last[-1] != ";"
+        if last[-1] in ",(/&" or line.end - line.start >= PROGRAM_CHARS:
+            return False
+        if self._is_unfinished(line, last, following, start):
+            return False
+        if not text[following : following + 1].islower():
+            return True
+        if _DOSE.match(text, following):
+            return True
+        has_cue = _OWN_CUE.match(text, following)
+        if not (has_cue and _OWN_CUE.match(text, _words(text, start))):
+            if self._stops_once(following, start):
+                return False
+        if has_cue or self._lines.is_list(self._lines.at(line.end)):
+            return True
+        return findings_meet(last, text[following : following + MAX_HEAD_CHARS])
+
+    def _is_answer(self, following: int) -> bool:
+        """Tell whether the question of a line is answered in the next."""
+        text, item = self._text, self._lines.markers.get(following, following)
+        if is_box(text, item) or _REPLY.match(text, item):
+            return True
+        answer = (_ANSWER_LINE if item > following else _WORD).match(text, item)
+        return bool(answer) and answer.group().strip().rstrip(".,;").lower() in ANSWERS
+
+    def _begins_item(self, line: Span, last: str, following: int, start: int) -> bool:
+        """Tell whether a line begins an item of a list, or is a heading."""
+        text, markers = self._text, self._lines.markers
+        if following in markers:
+            # A wrapped line may begin with a number: "... for the last|2. week".
+            long = line.end - line.start >= PROGRAM_CHARS and last[-1:] not in ".:;!"
+            return not (long and text[following].isalnum() and start not in markers)
+        if begins_item(text, following):
+            return True
+        return bool(_LINE_HEADING.match(text, following) or is_rule(text, line))
+
+    def _is_unfinished(self, line: Span, last: str, following: int, start: int) -> bool:
+        """Tell whether a line's *last* words, or the next line's first, want more."""
+        text, word = self._text, last_word(last, 0, len(last))
+        lower = word.lower()
+        # "No" may be an answer, and "He" the sign of an element.
+        if (
+            lower if len(word) > 3 else word
+        ) in _SOFT_ENDINGS or word in _SOFT_CAPITALS:
+            return True
+        if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
+            return True
+        continues = _CONTINUES_CAPITALS if word.isupper() else _CONTINUES
+        if continues.match(text, following):
+            return True
+        subject = _SUBJECT.match(text, _words(text, max(line.start, start)))
+        return bool(
+            subject
+            and _VERB.match(text, following)
+            and not _VERB.search(text, subject.end(), line.end)
+        )
+
+    def _stops_once(self, following: int, start: int) -> bool:
+        """Tell whether what began with a capital ends with a stop in the next line.
+
+        Who sets a stop behind the one line would have set one behind the other.
+        """
+        text = self._text
+        _, end = self._lines.span(self._lines.at(following))
+        stops = text[max(following, end - 40) : end].rstrip().endswith(".")
+        return stops and text[_words(text, start)].isupper()
+
+
+def _words(text: str, start: int) -> int:
+    """Give where the words from *start* on begin."""
+    return _BLANKS.match(text, start).end()
+
+
+def begins_item(text: str, at: int) -> bool:
+    """Tell whether a sign, a cell or a box stands at *at*."""
+    return bool(_ITEM.match(text, at)) or is_box(text, at)
+
+
+def is_rule(text: str, line: Span) -> bool:
+    """Tell whether a line is drawn, not written."""
+    drawn = _RULE.match(text, line.start, line.end)
+    return bool(drawn) and drawn.end() == line.end
