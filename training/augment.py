@@ -18,7 +18,8 @@ NEIGHBOUR = 0.30  # a sentence beside, without a cut
 HEADING = 0.08  # a section heading in front
 NO_STOP = 0.25  # the last full stop away
 UNCUT = 0.30  # several sentences together, as a client may send them
-TYPO = 0.08  # a typing error in a cue
+TYPO = 0.12  # a typing error, half of them in a cue
+ABBREVIATION = 0.04  # the entity's initials in brackets behind it
 
 MAX_UNCUT_CHARS = 400  # of a text that is shown whole
 
@@ -47,6 +48,8 @@ _CUE = re.compile(
     |ruled|cannot|excluded|questionable|presumed|neither)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+
+_WORD = re.compile(r"(?!entity)\b[a-z]{5,}\b")
 
 MODIFIERS = """
 acute chronic severe mild moderate significant recurrent persistent new worsening large
@@ -149,19 +152,36 @@ def _three(row: Row) -> tuple[str, str, str]:
 
 
 def misspell(text: str, rng: random.Random) -> str:
-    """Make a typing error in one cue of *text*: two letters changed, one lost or twice.
+    """Make a typing error in a word of *text*: two letters changed, one lost or twice.
 
     >>> misspell("denies fever", random.Random(1))
-    'dnies fever'
+    'deneis fever'
     """
-    cues = list(_CUE.finditer(text))
-    if not cues:
+    words, cues = list(_WORD.finditer(text)), list(_CUE.finditer(text))
+    if cues and (not words or rng.random() < 0.5):
+        words = cues
+    if not words:
         return text
-    cue = rng.choice(cues)
-    at = rng.randrange(cue.start() + 1, cue.end() - 1)
+    word = rng.choice(words)
+    at = rng.randrange(word.start() + 1, word.end() - 1)
     here, after = text[at], text[at + 1]
     wrong = rng.choice((after + here, here, after, here + here + after))
     return text[:at] + wrong + text[at + 2 :]
+
+
+def abbreviate(row: Row) -> Row:
+    """Put the entity's initials in brackets behind it, if it is a name.
+
+    >>> row = Row("No chest pain.", 3, 13, "ABSENT", "", "")
+    >>> abbreviate(row).text
+    'No chest pain (CP).'
+    """
+    entity = row.text[row.start : row.end]
+    if " " not in entity or not is_name(entity):
+        return row
+    initials = "".join(word[0] for word in entity.split()).upper()
+    text = f"{row.text[: row.end]} ({initials}){row.text[row.end :]}"
+    return replace(row, text=text)
 
 
 def under_heading(row: Row, marked: str, rng: random.Random) -> tuple[str, Row]:
@@ -181,6 +201,8 @@ def vary(
             row = swap(row, names, rng)
         if rng.random() < RESPAN:
             row = respan(row, rng)
+        if rng.random() < ABBREVIATION:
+            row = abbreviate(row)
     short = len(row.text) <= MAX_UNCUT_CHARS and not _BOX.search(row.text)
     marked = uncut(row) if short and rng.random() < UNCUT else render(row)
     if rng.random() < NO_STOP:

@@ -21,7 +21,8 @@ QUESTIONS = {
 AXES = tuple(QUESTIONS)[1:]
 VALUES = 3  # of each question
 COLUMNS = VALUES * len(QUESTIONS)
-EXITS = (3, 4)  # after how many layers
+EXITS = (2, 3, 4)  # after how many layers
+EXIT_WEIGHT = 0.2  # of an exit's loss, beside the last layer's
 EXIT_EPOCHS, EXIT_BATCH, EXIT_RATE, EXIT_DROPOUT = 40, 256, 2e-3, 0.2
 HEAD_DECAY = 3e-4  # of the squared weights, when heads are fitted alone
 
@@ -78,29 +79,54 @@ class Network(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Give the logits (rows, 9) of *ids* and *mask*, each (rows, tokens)."""
-        pooled = self.classifier.dropout(self.pooled(ids, mask))
+        return self._last(self.pooled(ids, mask))
+
+    def _last(self, pooled: torch.Tensor) -> torch.Tensor:
+        pooled = self.classifier.dropout(pooled)
         return torch.cat([head(pooled) for head in self.heads.values()], dim=-1)
 
     def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Give what the heads see, (rows, width)."""
         return self.classifier.bert(ids, attention_mask=mask).pooler_output
 
+    def marked(self, ids: torch.Tensor) -> torch.Tensor:
+        """Tell which of *ids*, (rows, tokens), have the two markers: (rows)."""
+        return self._markers(ids).sum(dim=-1) == 2
+
+    def _markers(self, ids: torch.Tensor) -> torch.Tensor:
+        before, middle, after = self._marker
+        found = ids[:, 1:-1] == middle
+        return found & (ids[:, :-2] == before) & (ids[:, 2:] == after)
+
+    def see(self, ids: torch.Tensor, mask: torch.Tensor):
+        """Give the last layer's logits (rows, 9) and what each exit sees.
+
+        :returns: also (exits, marked rows, 2 * width).
+        """
+        found = self.classifier.bert(
+            ids, attention_mask=mask, output_hidden_states=True
+        )
+        marked = self.marked(ids)
+        places = 1 + self._markers(ids)[marked].nonzero()[:, 1].view(-1, 2)
+        rows = marked.nonzero()
+        seen = [found.hidden_states[layer][rows, places].flatten(1) for layer in EXITS]
+        return self._last(found.pooler_output), torch.stack(seen)
+
+    def early(self, ids: torch.Tensor, mask: torch.Tensor):
+        """Give the last layer's logits (rows, 9) and the exits'.
+
+        :returns: also (exits, marked rows, 9).
+        """
+        last, seen = self.see(ids, mask)
+        exits = zip(self.exits.values(), seen, strict=True)
+        return last, torch.stack([leave(marks, EXIT_DROPOUT) for leave, marks in exits])
+
     def observe(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Give the last layer's logits and what each exit sees of marked rows.
 
         :returns: (exits, rows, 9 + 2 * width).
         """
-        found = self.classifier.bert(
-            ids, attention_mask=mask, output_hidden_states=True
-        )
-        heads = self.heads.values()
-        last = torch.cat([head(found.pooler_output) for head in heads], dim=-1)
-        before, middle, after = self._marker
-        marks = ids[:, 1:-1] == middle
-        marks &= (ids[:, :-2] == before) & (ids[:, 2:] == after)
-        places = 1 + marks.nonzero()[:, 1].view(-1, 2)
-        rows = torch.arange(len(ids))[:, None]
-        seen = [found.hidden_states[layer][rows, places].flatten(1) for layer in EXITS]
+        last, seen = self.see(ids, mask)
         return torch.stack([torch.cat([last, each], dim=-1) for each in seen])
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -119,6 +145,7 @@ def load(directory: str, seed: int, keep_words: bool):
     classifier = AutoModelForSequenceClassification.from_pretrained(
         directory,
         dtype=torch.float32,
+        attn_implementation="eager",  # whose backward pass is thrice as fast on a CPU
         id2label=dict(enumerate(data.LABELS)),
         label2id={label: index for index, label in enumerate(data.LABELS)},
         local_files_only=True,
@@ -126,14 +153,12 @@ def load(directory: str, seed: int, keep_words: bool):
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     network = Network(classifier, marker_ids(tokenizer))
     weights = load_file(Path(directory) / "model.safetensors")
-    more = {k: v for k, v in weights.items() if k.startswith("axes.")}
+    more = {k: v for k, v in weights.items() if k.startswith(("axes.", "exits."))}
     network.load_state_dict(more, strict=False)
-    # As rows are few, the words that are in none of them should keep their meaning;
-    # and dropout of attention costs a sixth of a step on a CPU.
+    # As rows are few, the words that are in none of them should keep their meaning.
     classifier.bert.embeddings.word_embeddings.weight.requires_grad_(not keep_words)
-    if keep_words:
-        for layer in classifier.bert.encoder.layer:
-            layer.attention.self.dropout.p = 0.0
+    for layer in classifier.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.0  # which costs a sixth of a step on a CPU
     return network, tokenizer
 
 
@@ -178,8 +203,7 @@ def refit(model: Network, pooled: torch.Tensor, right: torch.Tensor) -> None:
 def fit_exits(model: Network, observed: torch.Tensor) -> None:
     """Fit the exits to what the last layer, calibrated, says of the same rows.
 
-    With the encoder as it is: trained beside the last layer, exits that see [CLS] after
-    two and three layers learned nothing. Self-distillation as in Liu et al. 2020,
+    With the encoder as it is now. Self-distillation as in Liu et al. 2020,
     https://aclanthology.org/2020.acl-main.537/.
 
     :param observed: (exits, rows, 9 + 2 * width), as :meth:`Network.observe` gives it.
