@@ -55,9 +55,10 @@ class Lines:
 
     def __init__(self, text: str):
         self._text = text
-        found = list(re.finditer("\n", text))
-        self._ends = [newline.start() for newline in found] + [len(text)]
-        self._starts = [0] + [newline.end() for newline in found]
+        # Of numbers, which the collector does not look through; matches it would.
+        breaks = [newline.start() for newline in re.finditer("\n", text)]
+        self._ends = [*breaks, len(text)]
+        self._starts = [0, *(newline + 1 for newline in breaks)]
         self._plus = "+" in text
         self.markers = dict(self._markers())
 
