@@ -7,9 +7,9 @@
 
 Both serve the embedded model of their own, or DIR, and stay up; one at a time is under
 load, in turns, each first in half of the rounds: clients with sentences, and a note of
-so many entities. Prints the rates of both, in entities, and the
-median over the rounds of this commit's rate, and of its latency, as a multiple of the
-other's. NAME=VALUE are settings of this commit's.
+so many entities. Prints the rates of both, in entities, and the median over the rounds
+of this commit's rate, and of its latency, as a multiple of the other's. NAME=VALUE are
+settings of this commit's.
 """
 
 import argparse

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import data
 from negation_api.model.classifier import marker_ids
+from negation_api.model.exits import Marks
 
 QUESTIONS = {
     "label": data.LABELS,
@@ -89,44 +90,36 @@ class Network(torch.nn.Module):
         """Give what the heads see, (rows, width)."""
         return self.classifier.bert(ids, attention_mask=mask).pooler_output
 
-    def marked(self, ids: torch.Tensor) -> torch.Tensor:
-        """Tell which of *ids*, (rows, tokens), have the two markers: (rows)."""
-        return self._markers(ids).sum(dim=-1) == 2
-
-    def _markers(self, ids: torch.Tensor) -> torch.Tensor:
-        before, middle, after = self._marker
-        found = ids[:, 1:-1] == middle
-        return found & (ids[:, :-2] == before) & (ids[:, 2:] == after)
-
     def see(self, ids: torch.Tensor, mask: torch.Tensor):
         """Give the last layer's logits (rows, 9) and what each exit sees.
 
-        :returns: also (exits, marked rows, 2 * width).
+        :returns: also (exits, marked rows, 2 * width), and which rows are marked.
         """
         found = self.classifier.bert(
             ids, attention_mask=mask, output_hidden_states=True
         )
-        marked = self.marked(ids)
-        places = 1 + self._markers(ids)[marked].nonzero()[:, 1].view(-1, 2)
-        rows = marked.nonzero()
+        lengths = torch.full((len(ids),), ids.shape[1])
+        marks = Marks.find(ids.flatten(), lengths, self._marker)
+        rows, places = marks.present.nonzero(), marks.positions[marks.present]
         seen = [found.hidden_states[layer][rows, places].flatten(1) for layer in EXITS]
-        return self._last(found.pooler_output), torch.stack(seen)
+        return self._last(found.pooler_output), torch.stack(seen), marks.present
 
     def early(self, ids: torch.Tensor, mask: torch.Tensor):
         """Give the last layer's logits (rows, 9) and the exits'.
 
-        :returns: also (exits, marked rows, 9).
+        :returns: also (exits, marked rows, 9), and which rows are marked.
         """
-        last, seen = self.see(ids, mask)
+        last, seen, marked = self.see(ids, mask)
         exits = zip(self.exits.values(), seen, strict=True)
-        return last, torch.stack([leave(marks, EXIT_DROPOUT) for leave, marks in exits])
+        early = [leave(marks, EXIT_DROPOUT) for leave, marks in exits]
+        return last, torch.stack(early), marked
 
     def observe(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Give the last layer's logits and what each exit sees of marked rows.
 
         :returns: (exits, rows, 9 + 2 * width).
         """
-        last, seen = self.see(ids, mask)
+        last, seen, _ = self.see(ids, mask)
         return torch.stack([torch.cat([last, each], dim=-1) for each in seen])
 
     def state(self) -> dict[str, torch.Tensor]:

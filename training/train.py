@@ -209,12 +209,11 @@ def train_step(model, teacher, batch, pad, bf16: bool) -> float:
     ids, mask, right = tensors(batch, pad)
     known = torch.tensor([family(row) in REHEARSED for _, row in batch])
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        logits, early = model.early(ids, mask)
+        logits, early, marked = model.early(ids, mask)
     loss = network.loss(logits.float(), right, LABEL_SMOOTHING)
-    marked = right[model.marked(ids)]
-    for each in early.float() if len(marked) else ():
-        at_exit = network.loss(each, marked, LABEL_SMOOTHING)
-        loss = loss + network.EXIT_WEIGHT * len(marked) / len(batch) * at_exit
+    for each in early.float() if marked.any() else ():
+        at_exit = network.loss(each, right[marked], LABEL_SMOOTHING)
+        loss = loss + network.EXIT_WEIGHT * marked.sum() / len(batch) * at_exit
     if teacher and known.any():
         with torch.inference_mode():
             told = teacher(ids[known], mask[known])
@@ -356,9 +355,9 @@ def main() -> None:
     )
     torch.set_num_threads(args.threads)
     model = fit_runs(model, classifier, tokenizer.pad_token_id, train, lexicon, args)
-    mixture = Mixture(train, lexicon, args.stage, args.seed)
-    more = mixture.epoch(args.epochs) if args.stage == "axes" else []
-    if more:
+    more = []
+    if args.stage == "axes":
+        more = Mixture(train, lexicon, args.stage, args.seed).epoch(args.epochs)
         refit(model, classifier, more)
     output = Path(args.output)
     report = export.finish(model, classifier, tokenizer, more, held, output)

@@ -246,7 +246,7 @@ class SegmentedText:
             return False
         if found["stop"].startswith("?"):
             if following and "\n" in text[found.end() : following.start()]:
-                return False  # see _breaks
+                return False  # see LineBreaks
             answered = after.rstrip(".,;").lower() in ANSWERS or after.lower() in "a.q."
             return not (answered or is_box(text, following and following.start()))
         if not found["stop"].startswith("."):
