@@ -45,6 +45,16 @@ FORMS = {
     "□ <fever> □ cough": "(?) <fever>",
     "◉ fever ○ <cough>": "(-) <cough>",
     "(Y) fever (N) <cough>": "(-) <cough>",
+    "(x) fever () <cough>": "(-) <cough>",
+    "Fever _X_ <Cough> ___": "<Cough> (-)",
+    # Boxes side by side, one for each column.
+    "Y N\n[x] [ ] fever\n[ ] [x] <cough>": "(-) <cough>",
+    "Y N\n[x] [ ] <fever>\n[ ] [x] cough": "<fever>",
+    "No Yes\n[x] [ ] <fever>\n[ ] [x] cough": "(-) <fever>",
+    "Do you have: Yes No\n<Fever> ☐ ☑\nCough ☑ ☐": "<Fever> (-)",
+    "| Symptom | Yes | No |\n| <Fever> | [ ] | [x] |": "<Fever> (-)",
+    "Yes No Unknown\n( ) ( ) (x) <gout>\n(x) ( ) ( ) cough": "(?) <gout>",
+    "[x] [ ] fever\n[ ] [ ] <cough>": "(?) <cough>",
     # Boxes of a Yes and a No.
     "<Diabetes>: [ ] Yes [x] No  HTN: [x] Yes [ ] No": "<Diabetes>: No",
     "<Diabetes>: Yes [ ] No [x]": "<Diabetes>: No",
@@ -94,6 +104,7 @@ T: 37 P: 80 R: 18 <fever>|[**Name (NI) 123**] has <fever>|At 10:30: no <fever>
 - 5 mmol <potassium>|see http://a.b/c?x=no <fever>|mail a@b.com: <fever>
 Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>
 Denies fever - chills - <cough>|ratio 3 : 1 - no <fever>|Mg++ low; <tetany>
+Ran f() for <fever>|Signed ______ for <fever>
 He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 """.strip().replace("\n", "|").split("|")
 
@@ -101,6 +112,17 @@ He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 @pytest.mark.parametrize("text", PROSE)
 def test_prose_is_read_as_it_is(text):
     assert reads(text) == text
+
+
+WIDE = """
+The patient has no <fever> today|Seen today, no edema and no <fever>
+She has no cough, no fever and no <chills> now|Takes iron, denies pain or <fever>
+""".strip().replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_wide_blanks_between_all_words_are_no_columns(text):
+    assert reads(text.replace(" ", "  ")) == reads(text)
 
 
 # --- generated ----------------------------------------------------------------
@@ -142,6 +164,7 @@ def test_every_item_of_a_row_is_read_with_its_own_answer(items, data, row):
 
 
 BOXES = [("[x]", "[ ]"), ("(X)", "( )"), ("☑", "☐"), ("☒", "☐"), ("✓", "✗"), ("■", "□")]
+BOXES += [("{x}", "{ }"), ("(x)", "()"), ("_x_", "___")]
 
 
 @given(

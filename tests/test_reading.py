@@ -35,6 +35,7 @@ READ = {
     "The lips\nwere not <cyanotic>": "The lips were not <cyanotic>",
     "possible\n<UTI>": "possible <UTI>",
     "uncertain\nbut leaned toward <gout>": "uncertain but leaned toward <gout>",
+    "Suspected UTI\nbut no <sepsis>": "Suspected UTI but no <sepsis>",
     "Her past medical\nhistory is <gout>": "Her past medical history is <gout>",
     "SUSPICIOUS\nFOR <CARCINOMA>": "SUSPICIOUS FOR <CARCINOMA>",
     "<Thrombolysis>\nwas not given.": "<Thrombolysis> was not given.",

@@ -52,8 +52,11 @@ _ROUND_EMPTY, _ROUND_FULL = "\u25cb\u25ef\u26aa", "\u25cf\u25c9\u26ab\U0001f518"
 _INSIDE = rf"[xXvV*{_TICKS}{_CROSSES}]"
 _BOX = re.compile(
     rf"""\[ (?P<square> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? | [yn+-] | yes|no ) \]
-    | \( (?P<round> [ ]{{1,3}} | _{{1,3}} | [ ]?{_INSIDE}[ ]? | [yn+-] | yes|no ) \)
+    | \( (?P<round> [ ]{{1,3}} | (?<!\w\() | _{{1,3}} | [ ]?{_INSIDE}[ ]? | [yn+-]
+        | yes|no ) \)
+    | \{{ (?P<curly> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? ) \}}
     | (?<![\w_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\w_])
+    | (?<![\w_]) (?P<line> _{{2,10}}+ ) (?![\w_])
     | (?P<sign> [{_EMPTY}{_TICKS}{_FULL}{_CROSSES}{_X_BOXES}] ) \ufe0f?
     | (?P<ring> [{_ROUND_EMPTY}{_ROUND_FULL}] )""",
     re.VERBOSE | re.IGNORECASE,
@@ -68,6 +71,14 @@ _YES_NO = re.compile(
 )
 _YES_NO_END = re.compile(rf"(?<!\w)(?:{_SHORT})[ \t]*\Z", re.I | re.X)
 
+# What stands above boxes side by side, at the end of its line.
+_COLUMNS = re.compile(
+    r"""(?<![^ \t|/]) (?: (?P<yes> y(?:es)? [ \t|/]++ no? ) | no? [ \t|/]++ y(?:es)? )
+    (?: [ \t|/]++ (?: n/?a | unk(?:nown)? | unsure | not[ ]sure | don't[ ]know ) )?
+    [ \t|]*+ $""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+
 # An answer and what stands between it and its question.
 _ANSWERED = re.compile(
     rf"""(?= [:=?|,;._\u2026 \t] )
@@ -80,6 +91,9 @@ _ANSWERED = re.compile(
       | [ \t] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?! [\d/] ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+# Fields of a row for each answer; with more, it is words with wide gaps between them.
+MAX_FIELDS = 3
+_FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
 _STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
 _AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
 _CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
@@ -172,19 +186,48 @@ class Boxes:
 
     def __init__(self, text: str, lines: Lines):
         self._text, self._lines = text, lines
+        self._columns = list(lines.group(_COLUMNS.finditer(text)))
 
     def items(self) -> Iterator[int | Edit]:
         """Give the cuts and edits."""
         found = list(self._lines.group(_BOX.finditer(self._text)))
+        # A bare line of underscores is a box where another is marked.
+        filled = {
+            self._lines.paragraph(line)
+            for line, matches in found
+            if any(match["blank"] for match in matches)
+        }
         rows, marks = [], {}
         for line, matches in found:
-            boxes = self._of_line(line, [_box(match) for match in matches])
             form = self._lines.paragraph(line)
+            boxes = [_box(m) for m in matches if form in filled or not m["line"]]
+            boxes = self._of_line(line, self._joined(line, boxes))
             marks.setdefault(form, set()).update(box.mark for box in boxes)
             rows.append((line, form, boxes))
         for line, form, boxes in rows:
             if boxes:
                 yield from self._row(line, boxes, marks[form])
+
+    def _joined(self, line: int, boxes: list[Box]) -> list[Box]:
+        """Make one box of two or three side by side, columns of "Yes" and "No"."""
+        groups = []
+        for box in boxes:
+            gap = self._text[groups[-1][-1].end : box.start] if groups else "-"
+            if gap.strip(" \t|"):
+                groups.append([])
+            groups[-1].append(box)
+        columns = self._columns_above(line) if len(groups) < len(boxes) else ""
+        return list(chain.from_iterable(_join(group, columns) for group in groups))
+
+    def _columns_above(self, line: int) -> str:
+        """Give the marks of what a form's heading says that its columns are."""
+        place = bisect_left(self._columns, line, key=itemgetter(0)) - 1
+        if place >= 0:
+            above, (heading, *_) = self._columns[place]
+            same = self._lines.paragraph(above) == self._lines.paragraph(line)
+            if same and not heading["yes"]:
+                return _NO_FIRST
+        return _YES_FIRST
 
     def _of_line(self, line: int, boxes: list[Box]) -> list[Box]:
         """Give what of a line's brackets and rings are boxes."""
@@ -204,7 +247,7 @@ class Boxes:
         )
         if box.mark in _PLAIN and (box.mark in "+-" or before and after):
             return []  # "Fever (-)" is read as it is
-        alone = text[box.start] in "[(" and before and after
+        alone = text[box.start] in "[({" and before and after
         opened = before.endswith((":", "?", "|")) or after.startswith("|")
         # One pair of brackets among words is a gap, or a reference.
         gap = alone and not opened and not _YES_NO.match(text, box.end, end)
@@ -289,6 +332,21 @@ _RINGS = _ROUND_EMPTY + _ROUND_FULL
 _SAID = {"+": "yes", "-": "no", "?": "unknown"}
 
 
+# What is marked in each column, as the mark of a single box.
+_YES_FIRST, _NO_FIRST = f"x{_CROSSES[0]}?", f"{_CROSSES[0]}x?"
+
+
+def _join(boxes: list[Box], columns: str) -> list[Box]:
+    """Make one box of *boxes* side by side, if they are columns."""
+    if not 1 < len(boxes) < 4:
+        return boxes
+    marked = [column for column, box in zip(columns, boxes) if box.mark != " "]
+    mark = marked[0] if len(marked) == 1 else "?"
+    if len(marked) == len(boxes):
+        mark = boxes[0].mark  # a sign that is written twice
+    return [boxes[0]._replace(mark=mark, end=boxes[-1].end)]
+
+
 def _box(match: re.Match) -> Box:
     mark = next((group for group in match.groups() if group is not None), "")
     mark = mark.strip(" _").lower() or " "
@@ -297,6 +355,8 @@ def _box(match: re.Match) -> Box:
 
 def _sign(mark: str, marks: set[str]) -> str:
     """Give what a box means: ``+`` ticked, ``-`` not, ``?`` where none is ticked."""
+    if mark == "?":
+        return mark
     if mark in _PLAIN:
         return _PLAIN[mark]
     if mark in _X_BOX:
@@ -313,7 +373,13 @@ def _sign(mark: str, marks: set[str]) -> str:
 
 def _answers(text: str, lines: Lines) -> Iterator[int | Edit]:
     """Cut rows of answers between them, and read each as a word."""
-    rows = dict(lines.group(_ANSWERED.finditer(text)))
+    rows = {}
+    for line, found in lines.group(_ANSWERED.finditer(text)):
+        num_fields = 1 + len(_FIELD.findall(text, *lines.span(line)))
+        if MAX_FIELDS * len(found) < num_fields:
+            found = [match for match in found if not (match["gap"] or "-").isspace()]
+        if found:
+            rows[line] = found
     for line, found in rows.items():
         end = lines.span(line)[1]
         for match in found:

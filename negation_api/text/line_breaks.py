@@ -153,8 +153,9 @@ class LineBreaks:
             return True
         if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
             return True
-        continues = _CONTINUES_CAPITALS if word.isupper() else _CONTINUES
-        if continues.match(text, following):
+        if _CONTINUES.match(text, following):
+            return True
+        if word.isupper() and _CONTINUES_CAPITALS.match(text, following):
             return True
         subject = _SUBJECT.match(text, _words(text, max(line.start, start)))
         return bool(
