@@ -134,6 +134,17 @@ def test_without_axes_the_label_alone_must_be_settled(model, rows, alone):
     assert any(label.layers < other.layers for label, other in zip(labels, alone))
 
 
+def test_beside_another_model_the_axes_alone_must_be_settled(model, rows, alone):
+    from negation_api.model.classifier import _load
+
+    beside = _load(Settings(model=str(model)), labelled=False).classify(rows)
+    for axes, other in zip(beside, alone, strict=True):
+        assert axes.layers <= other.layers
+        if axes.layers == other.layers:
+            assert probabilities(axes) == pytest.approx(probabilities(other), abs=1e-4)
+    assert any(axes.layers < other.layers for axes, other in zip(beside, alone))
+
+
 @pytest.mark.parametrize(
     "exits", [{"0": 0.9}, {"4": 0.9}, {"x": 0.9}, {"1": 0.0}, {"1": 1.5}, {"2": 0.9}]
 )

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import data
 from negation_api.model.classifier import marker_ids
-from negation_api.model.exits import Marks
+from negation_api.model.exits import find_markers
 
 QUESTIONS = {
     "label": data.LABELS,
@@ -23,7 +23,8 @@ AXES = tuple(QUESTIONS)[1:]
 VALUES = 3  # of each question
 COLUMNS = VALUES * len(QUESTIONS)
 EXITS = (2, 3, 4)  # after how many layers
-EXIT_WEIGHT = 0.2  # of an exit's loss, beside the last layer's
+EXIT_WEIGHT = 0.4  # of an exit's loss, beside the last layer's
+EXIT_WIDTH = 128  # of its pooler
 EXIT_EPOCHS, EXIT_BATCH, EXIT_RATE, EXIT_DROPOUT = 40, 256, 2e-3, 0.2
 HEAD_DECAY = 3e-4  # of the squared weights, when heads are fitted alone
 
@@ -41,8 +42,8 @@ class Exit(torch.nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.pooler = torch.nn.Linear(2 * width, width)
-        self.head = torch.nn.Linear(width, COLUMNS)
+        self.pooler = torch.nn.Linear(2 * width, EXIT_WIDTH)
+        self.head = torch.nn.Linear(EXIT_WIDTH, COLUMNS)
 
     def forward(self, marks: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
         """Give the logits (rows, 9) of *marks*, (rows, 2 * width)."""
@@ -98,11 +99,12 @@ class Network(torch.nn.Module):
         found = self.classifier.bert(
             ids, attention_mask=mask, output_hidden_states=True
         )
-        lengths = torch.full((len(ids),), ids.shape[1])
-        marks = Marks.find(ids.flatten(), lengths, self._marker)
-        rows, places = marks.present.nonzero(), marks.positions[marks.present]
+        marks = [find_markers(row, self._marker) for row in ids.tolist()]
+        marked = torch.tensor([each is not None for each in marks])
+        places = torch.tensor([each for each in marks if each], dtype=torch.long)
+        rows, places = marked.nonzero(), places.view(-1, 2)
         seen = [found.hidden_states[layer][rows, places].flatten(1) for layer in EXITS]
-        return self._last(found.pooler_output), torch.stack(seen), marks.present
+        return self._last(found.pooler_output), torch.stack(seen), marked
 
     def early(self, ids: torch.Tensor, mask: torch.Tensor):
         """Give the last layer's logits (rows, 9) and the exits'.

@@ -22,12 +22,12 @@ threads wait for each other's hold on Python.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 
 import torch
 from torch.nn import functional
 
-from negation_api.model.exits import Exit, ExitWeights, Marks
+from negation_api.model.exits import Exit, ExitWeights, find_markers
 from negation_api.model.linear import Linear, PlainLinear, make_linear
 from negation_api.model.quantize import QuantizedLinear
 from negation_api.model.workspace import Workspace
@@ -101,11 +101,11 @@ class Group:
             torch.index_select(x, 0, self.unpadded, out=out)
 
 
-def divide(lengths: Sequence[int]) -> list[Group]:
+def make_groups(lengths: Sequence[int]) -> list[Group]:
     """Divide rows, the longest first, so that little is computed for padding.
 
-    >>> [[each.rows.start, each.rows.stop] for each in divide([90, 88, 50, 49, 48, 5])]
-    [[0, 2], [2, 5], [5, 6]]
+    >>> [each.rows for each in make_groups([90, 88, 50, 49, 48, 5])]
+    [slice(0, 2, None), slice(2, 5, None), slice(5, 6, None)]
     """
     groups, begin, token, waste = [], 0, 0, 0
     for row, length in enumerate(lengths):
@@ -120,36 +120,56 @@ class Batch:
     """The rows that are still on their way through the layers, the longest first.
 
     :ivar x: (tokens, width).
-    :ivar order: (rows), the index of each among the rows that were given.
-    :ivar starts: (rows), the first token of each.
-    :ivar marks: where their markers stand; None in a model without exits.
+    :ivar order: the index of each row among those that were given.
+    :ivar starts: the first token of each row.
+    :ivar marks: where the two markers of each row stand in it, None without.
     """
 
     def __init__(
         self,
         x: torch.Tensor,
-        lengths: torch.Tensor,
-        order: torch.Tensor,
-        marks: Marks | None,
+        lengths: list[int],
+        order: list[int],
+        marks: list[tuple[int, int] | None],
     ):
         self.x = x
         self._lengths = lengths
         self.order = order
-        self.groups = divide(lengths.tolist())
-        self.starts = lengths.cumsum(0) - lengths
+        self.groups = make_groups(lengths)
+        self.starts = list(accumulate(lengths[:-1], initial=0))
         self.marks = marks
 
     def at_marks(self) -> torch.Tensor:
         """Give what is at each row's markers, (rows, 2 * width)."""
-        return self.x[self.starts[:, None] + self.marks.positions].flatten(1)
+        tokens = [
+            start + position
+            for start, marks in zip(self.starts, self.marks)
+            for position in marks or (0, 0)
+        ]
+        return self.x[torch.tensor(tokens)].view(len(self.order), -1)
 
-    def take(self, rows: torch.Tensor, space: Workspace) -> "Batch":
-        """Give the batch of *rows*, a mask, alone."""
-        tokens = rows.repeat_interleave(self._lengths).nonzero().squeeze(1)
+    def divide(self, settled: list[bool]) -> tuple[list[int], list[int]]:
+        """Give the rows that leave, which are settled and marked, and the others."""
+        leaving, staying = [], []
+        for row, (sure, marks) in enumerate(zip(settled, self.marks)):
+            (leaving if sure and marks else staying).append(row)
+        return leaving, staying
+
+    def take(self, rows: list[int], space: Workspace) -> "Batch":
+        """Give the batch of *rows* alone."""
+        lengths, order, marks = (
+            [values[row] for row in rows]
+            for values in (self._lengths, self.order, self.marks)
+        )
+        spans = (
+            range(self.starts[row], self.starts[row] + n)
+            for row, n in zip(rows, lengths)
+        )
+        tokens = torch.tensor(list(chain.from_iterable(spans)))
         size = len(tokens), self.x.shape[1]
         kept = torch.index_select(self.x, 0, tokens, out=space.take("linear", *size))
         x = space.take("x", *size).copy_(kept)
-        return Batch(x, self._lengths[rows], self.order[rows], self.marks.take(rows))
+        return Batch(x, lengths, order, marks)
 
 
 class PackedBert:
@@ -160,6 +180,7 @@ class PackedBert:
     :param last: more last layers, whose logits follow those of the labels.
     :param exits: those after inner layers, by the number of the layer.
     :param marker: token ids of an entity's marker, for the exits.
+    :param labelled: whether the label must be settled at an exit, as it is asked for.
     """
 
     def __init__(
@@ -169,6 +190,7 @@ class PackedBert:
         last: Sequence[torch.nn.Linear] = (),
         exits: Mapping[int, ExitWeights] = {},
         marker: Sequence[int] = (),
+        labelled: bool = True,
     ):
         bert, config = network.bert, network.config
         self._space = space = Workspace()
@@ -190,36 +212,37 @@ class PackedBert:
         joined = _join(network.classifier, *last)
         self._classifier = PlainLinear(space, joined, own=own)
         self._num_columns = joined.out_features
-        self._exits = {n: Exit(space, each, own) for n, each in exits.items()}
+        self._exits = {n: Exit(space, each, own, labelled) for n, each in exits.items()}
         self._marker = marker
         if int8:  # before a fork, so that the code is shared
             for linear in self._layers[0].linears:
                 linear.prepare(config.max_position_embeddings)
 
-    def __call__(
-        self, rows: Sequence[Sequence[int]]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, list[int]]:
         """Give logits (rows, labels and values of heads) of rows of token ids.
 
-        And after how many layers each row was answered, (rows).
+        And after how many layers each row was answered.
         """
         batch = self._embed(rows)
         logits = torch.empty(len(rows), self._num_columns)
-        depths = torch.full((len(rows),), len(self._layers))
+        depths = [len(self._layers)] * len(rows)
         for depth, layer in enumerate(self._layers[:-1], 1):
             batch.x = layer(batch.x, batch.groups)
             if depth not in self._exits:
                 continue
             early, settled = self._exits[depth](batch.at_marks())
-            settled &= batch.marks.present
-            leaving = batch.order[settled]
-            logits[leaving], depths[leaving] = early[settled], depth
-            if len(leaving) == len(settled):
+            leaving, staying = batch.divide(settled)
+            for row in leaving:
+                depths[batch.order[row]] = depth
+            if leaving:
+                logits[[batch.order[row] for row in leaving]] = early[leaving]
+            if not staying:
                 break
-            if len(leaving):
-                batch = batch.take(~settled, self._space)
+            if leaving:
+                batch = batch.take(staying, self._space)
         else:
-            x = self._layers[-1].first(batch.x, batch.groups, batch.starts)
+            starts = torch.tensor(batch.starts)
+            x = self._layers[-1].first(batch.x, batch.groups, starts)
             logits[batch.order] = self._classifier(self._pooler(x).tanh())
         self._space.trim()
         return logits, depths
@@ -235,9 +258,10 @@ class PackedBert:
         embedded = self._space.take("linear", *size)
         torch.index_select(self._positions, 0, positions, out=embedded)
         x.copy_(self._norm(x.add_(embedded)))
-        sizes = torch.tensor(lengths)
-        marks = Marks.find(ids, sizes, self._marker) if self._exits else None
-        return Batch(x, sizes, torch.tensor(order), marks)
+        marks = [None] * len(rows)
+        if self._exits:
+            marks = [find_markers(rows[index], self._marker) for index in order]
+        return Batch(x, lengths, order, marks)
 
 
 class Layer:

@@ -70,7 +70,7 @@ class AssertionClassifier:
 
     :param forward: maps rows of token ids to logits (rows, columns), those of the
         labels, then those of each axis; and to after how many layers each was
-        answered, (rows), or None where all take the same way.
+        answered, or None where all take the same way.
     :param marker: its token ids, see :func:`marker_ids`.
     :param axes: the values of each axis that the model answers, in that order.
     :ivar labels: the model's own, in the order of its logits, upper case.
@@ -217,7 +217,7 @@ class AssertionClassifier:
         :raises ModelError: when the network gives anything but numbers.
         """
         logits, depths = self._forward(rows)
-        depths = [None] * len(rows) if depths is None else depths.tolist()
+        depths = [None] * len(rows) if depths is None else depths
         questions = self.labels, *self.axes.values()
         pieces = logits.float().split([len(values) for values in questions], dim=-1)
         scores = [piece.softmax(dim=-1) for piece in pieces]
@@ -421,11 +421,11 @@ def make_classifier(settings: Settings) -> AssertionClassifier | Beside:
     classifier = _load(settings)
     if not settings.axes or classifier.headed:
         return classifier
-    beside = _load(replace(settings, model="embedded"))
+    beside = _load(replace(settings, model="embedded"), labelled=False)
     return Beside(classifier, beside) if beside.headed else classifier
 
 
-def _load(settings: Settings) -> AssertionClassifier:
+def _load(settings: Settings, labelled: bool = True) -> AssertionClassifier:
     # One thread until Gunicorn has forked: OpenMP's threads do not survive a fork,
     # and a worker that inherits a started pool hangs in its first forward pass
     # (https://github.com/pytorch/pytorch/issues/49555). More than one brings less
@@ -448,7 +448,8 @@ def _load(settings: Settings) -> AssertionClassifier:
     network, heads, exits = _read_network(directory, config)
     marker = marker_ids(tokenizer)
     if can_pack(config):
-        forward = PackedBert(network, int8, tuple(heads.values()), exits, marker)
+        last = tuple(heads.values())
+        forward = PackedBert(network, int8, last, exits, marker, labelled)
     else:
         forward, heads = PaddedNetwork(network, tokenizer.pad_token_id), {}
     axes = {axis: config.axes[axis] for axis in heads}

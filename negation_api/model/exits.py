@@ -23,7 +23,7 @@ VALUES = 3  # of every question: the labels', and each axis'
 class ExitWeights:
     """What a model directory has of one exit.
 
-    :ivar pooler: from what is at both markers, (rows, 2 * width), to (rows, width).
+    :ivar pooler: from what is at both markers, (rows, 2 * width), to (rows, pooled).
     :ivar head: to logits (rows, columns), VALUES columns for each question.
     :ivar threshold: the least probability of the most probable value, in 0..1.
     """
@@ -34,56 +34,47 @@ class ExitWeights:
 
 
 class Exit:
-    """Answers rows from what an inner layer has at their markers."""
+    """Answers rows from what an inner layer has at their markers.
 
-    def __init__(self, space: Workspace, weights: ExitWeights, own):
+    :param labelled: whether the label, the first question, must be settled too.
+    """
+
+    def __init__(self, space: Workspace, weights: ExitWeights, own, labelled: bool):
         self._pooler = PlainLinear(space, weights.pooler, own=own)
         self._head = PlainLinear(space, weights.head, own=own)
         self._threshold = weights.threshold
+        self._first = 0 if labelled else 1
 
-    def __call__(self, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give logits (rows, columns) and which are settled (rows).
+    def __call__(self, marks: torch.Tensor) -> tuple[torch.Tensor, list[bool]]:
+        """Give logits (rows, columns) and which rows are settled.
 
         The logits lie in the workspace, until the next linear layer.
 
         :param marks: (rows, 2 * width).
         """
         logits = self._head(self._pooler(marks).tanh())
-        scores = logits.view(len(marks), -1, VALUES).softmax(dim=-1)
-        return logits, scores.amax(dim=-1).amin(dim=-1) >= self._threshold
+        asked = logits.view(len(marks), -1, VALUES)[:, self._first :]
+        least = asked.softmax(dim=-1).amax(dim=-1).amin(dim=-1)
+        return logits, (least >= self._threshold).tolist()
 
 
-class Marks:
-    """Where the markers stand in the rows of a batch.
+def find_markers(row: Sequence[int], marker: Sequence[int]) -> tuple[int, int] | None:
+    """Give where the middle tokens of the two markers in a row of token ids stand.
 
-    :ivar positions: (rows, 2), the middle token of each marker, counted from the row's
-        first; 0 in a row without.
-    :ivar present: (rows), which rows have them.
+    None where there are fewer or more. A row begins and ends with a control token.
+
+    :param marker: three token ids.
+
+    >>> find_markers([101, 5, 6, 7, 40, 5, 6, 7, 6, 102], [5, 6, 7])
+    (2, 6)
     """
-
-    def __init__(self, positions: torch.Tensor, present: torch.Tensor):
-        self.positions = positions
-        self.present = present
-
-    @classmethod
-    def find(
-        cls, ids: torch.Tensor, lengths: torch.Tensor, marker: Sequence[int]
-    ) -> "Marks":
-        """Find *marker*, three token ids, in packed rows of *ids*, (tokens)."""
-        before, middle, after = marker
-        found = ids[1:-1] == middle
-        found &= (ids[:-2] == before) & (ids[2:] == after)
-        tokens = 1 + found.nonzero().squeeze(1)
-        rows = torch.arange(len(lengths)).repeat_interleave(lengths)[tokens]
-        present = rows.bincount(minlength=len(lengths)) == 2
-        starts = lengths.cumsum(0) - lengths
-        positions = torch.zeros(len(lengths), 2, dtype=torch.long)
-        positions[present] = (tokens - starts[rows])[present[rows]].view(-1, 2)
-        return cls(positions, present)
-
-    def take(self, rows: torch.Tensor) -> "Marks":
-        """Give those of *rows*, a mask."""
-        return Marks(self.positions[rows], self.present[rows])
+    before, middle, after = marker
+    found, at = [], 0
+    for _ in range(row.count(middle)):
+        at = row.index(middle, at + 1)
+        if row[at - 1] == before and row[at + 1] == after:
+            found.append(at)
+    return tuple(found) if len(found) == 2 else None
 
 
 def read_exits(
