@@ -5,12 +5,14 @@
 Servers that differ in nothing else, one under load at a time, in interleaved rounds:
 ``off``, ``on``, and ``never``, where the exits are computed and no row leaves at one.
 32 clients with sentences of ``bench/sentences.py``, one note of 100 entities, and one
-client alone. Three minutes. ``bench/report.py`` puts ``bench/results/exits.json`` into
-``docs/performance.md``.
+client alone, of whose requests the processors' time is counted too: all of it, and what
+is left without the forward pass. Three minutes. ``bench/report.py`` puts
+``bench/results/exits.json`` into ``docs/performance.md``.
 """
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -18,7 +20,7 @@ from pathlib import Path
 
 from report import exits_table
 from run import RESULTS, Load, machine, model_path, real, say, settings, time_note
-from run import wait_until_idle
+from run import timing, wait_until_idle
 
 MODES = ("off", "on", "never")
 CLIENTS = 32
@@ -35,6 +37,15 @@ def without_leaving(model: Path, directory: Path) -> Path:
     config["exits"] = dict.fromkeys(config.get("exits") or (), UNREACHED)
     (copy / "config.json").write_text(json.dumps(config))
     return copy
+
+
+def core_ms(server) -> float:
+    """Give the milliseconds of a core that the workers have taken (proc(5), stat)."""
+    ticks = 0
+    for pid in real.children(server.pid):
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(stat[11]) + int(stat[12])  # in the process, and in the kernel
+    return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
 
 def layers(server) -> dict[str, int]:
@@ -69,11 +80,15 @@ def one_round(server, load: Load, seconds: float, number: int) -> dict:
     many = load(server.port, CLIENTS, seconds)
     wait_until_idle(server)
     rates = [time_note(server, NOTE, NOTES * number + n)["rate"] for n in range(NOTES)]
+    before = core_ms(server)
     lone = load(server.port, 1, max(2, seconds / 2))
+    core = (core_ms(server) - before) / lone["requests"]
     return {
         "clients": many["rate"],
         "note": sorted(rates)[NOTES // 2],
         "lone_ms": lone["p50"],
+        "core_ms": core,
+        "around_ms": core - timing(server)["forward"],
         "errors": many["errors"] + lone["errors"],
     }
 

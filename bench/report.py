@@ -226,8 +226,9 @@ def exits_table(found: dict) -> str:
         f"{machine_line(found['machine'])} In brackets: of what it is with exits off.",
         "",
         "| embedded | exits | 32 clients: sentences/s | one note: entities/s"
-        " | a lone sentence, ms | errors | answered after layers |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+        " | a lone sentence, ms | of a core, ms | without the model"
+        " | errors | answered after layers |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for run in found["exits"]:
         for mode, rounds in run["rounds"].items():
@@ -237,6 +238,8 @@ def exits_table(found: dict) -> str:
                 ratio = median(one[what] / off[what] for one, off in pairs)
                 value = median(one[what] for one in rounds)
                 cells.append(f"{value:.{digits}f} ({ratio:.2f})")
+            for what in ("core_ms", "around_ms"):
+                cells.append(f"{median(one[what] for one in rounds):.2f}")
             cells.append(f"{sum(one['errors'] for one in rounds):.0f}")
             counts = run["layers"][mode]
             total = sum(counts.values())

@@ -30,6 +30,7 @@ SHARES |= {"family": 85, "hedged": 75}
 # Means of those 144 notes; findings are those of "terms": "common".
 NOTE_ENTITIES = 20
 NOTE_WORDS = 297
+MAX_WORDS = 50  # of what is a sentence, or two
 
 
 class Sentence(NamedTuple):
@@ -55,7 +56,8 @@ def kind_of(label: str | None, whose: set, when: set) -> str:
 def written() -> dict[str, list[Sentence]]:
     """Give the sentences by the kinds of their entities.
 
-    Without those that have a heading, which would be that of what follows in a note.
+    Without whole documents, and without those that have a heading, which would be that
+    of what follows in a note.
     """
     entities: dict[str, list] = {}
     for row in filter(is_held_out, read_sentences()):
@@ -68,6 +70,8 @@ def written() -> dict[str, list[Sentence]]:
         entities.setdefault(row["text"], []).append((row["start"], row["end"], kind))
     decks: dict[str, list[Sentence]] = {kind: [] for kind in SHARES}
     for text, found in entities.items():
+        if len(text.split()) > MAX_WORDS:
+            continue
         note = SegmentedText(text)
         if not any(note.section(Span(*entity[:2])) for entity in found):
             for kind in dict.fromkeys(kind for *_, kind in found):

@@ -91,6 +91,7 @@ def test_modes_are_compared_within_rounds():
     rounds = {
         mode: [
             {"clients": pace * rate, "note": pace * rate, "lone_ms": pace, "errors": 0}
+            | {"core_ms": 1.5, "around_ms": 0.75}
             for pace in paces
         ]
         for mode, rate in {"off": 100, "on": 180}.items()
@@ -98,9 +99,9 @@ def test_modes_are_compared_within_rounds():
     layers = {"off": {}, "on": {"2": 3, "6": 1}}
     run = {"precision": "int8", "rounds": rounds, "layers": layers}
     line = exits_table({"machine": MACHINE, "exits": [run]}).splitlines()[-1]
-    assert (
-        line
-        == "| int8 | on | 360 (1.80) | 360 (1.80) | 2.0 (1.00) | 0 | 2: 75%, 6: 25% |"
+    assert line == (
+        "| int8 | on | 360 (1.80) | 360 (1.80) | 2.0 (1.00) | 1.50 | 0.75 | 0"
+        " | 2: 75%, 6: 25% |"
     )
 
 
