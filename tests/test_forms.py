@@ -77,6 +77,7 @@ FORMS = {
     "<Fever> [no]  Cough [yes]": "<Fever> [no]",
     "|---|---|\n| <Diabetes> | N |": "<Diabetes>: no",
     "Diabetes,N\n<HTN>,Y": "<HTN>: yes",
+    "Takes <iron>.\n\n     YES   NO\nDizzy  x": "Takes <iron>.",
     "fever: -\n<cough>: +": "<cough>: positive",
     "Fever: declined to answer  <Cough>: not assessed": "<Cough>: unknown",
     "HIV: non-reactive  <HCV>: reactive": "<HCV>: positive",
