@@ -75,6 +75,14 @@ READ = {
     "\u2796 <fever>\n\u2795 cough": "(-) <fever>",
     "\u2296 fever, \u2295 <cough>": "(-) fever, (+) <cough>",
     "stage 0 <cancer>": "stage 0 <cancer>",
+    # A cue and its adjectives want more, whatever the case.
+    "NO ACUTE\n<FRACTURE>": "NO ACUTE <FRACTURE>",
+    "NO EVIDENCE OF ACUTE\n<DISEASE>": "NO EVIDENCE OF ACUTE <DISEASE>",
+    "THERE IS NO SIGNIFICANT\n<STENOSIS>": "THERE IS NO SIGNIFICANT <STENOSIS>",
+    "No Known Drug\n<Allergies>": "No Known Drug <Allergies>",
+    "no obvious\n<hernia>\nno mass": "no obvious <hernia>",
+    "No alcohol\n<Gout>": "<Gout>",
+    "No acute\nNo <fracture>": "No <fracture>",
     # Only our markers mark.
     "[     entity     ] <fever>": "entity <fever>",
     "[en\u200btity] <fever>": "entity <fever>",
@@ -113,6 +121,17 @@ def test_findings_on_two_lines_are_read_as_if_a_blank_line_parted_them(
 ):
     joined = reads(f"{cue} {above}\n{attribute}<{below}>")
     assert joined == reads(f"{cue} {above}\n\n{attribute}<{below}>")
+
+
+@given(
+    st.sampled_from("NO|There is no|denies|without|NO EVIDENCE OF|neg for".split("|")),
+    st.sampled_from("acute|focal|significant new|mild bilateral|chronic".split("|")),
+    FINDINGS,
+    st.sampled_from([str, str.upper, str.title]),
+)
+def test_a_line_may_be_wrapped_before_a_finding_in_any_case(cue, kind, finding, case):
+    start, finding = case(f"{cue} {kind}"), case(finding)
+    assert reads(f"{start}\n<{finding}>") == reads(f"{start} <{finding}>")
 
 
 @given(CUES, st.sampled_from(["knee pain", "chest pain", "heart failure"]))
