@@ -29,11 +29,8 @@ _WORDS = {
     for read, words in _READ.items()
     for word in words.split()
 }
-_AS_WRITTEN = [
-    word.replace("_", " ")
-    for word in """never absent denied denies present detected nad +/- (+/-)
-    not_detected not_present endorses reports sometimes occasionally rarely""".split()
-]
+_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not endorses
+reports sometimes occasionally rarely""".split() + ["not detected", "not present"]
 
 
 def _any(words) -> str:

@@ -17,6 +17,8 @@ _ANSWER_LINE = re.compile(rf"(?P<answer>{ANSWER})[ \t]*+[.,;!]?[ \t]*+", re.IGNO
 # Answers that lead in a list as often.
 _VERBS = frozenset("denies denied endorses reports".split())
 
+_NEVER_ALONE = frozenset("- ? + 0 +/- not".split())
+
 _SEPARATORS = r"[ \t\":.,;/\u2026\-\u2013\u2014\u2212]*+"
 _CHOICE = r"(?:yes|no|y|n|n/a|unk(?:nown)?|unsure|not[ ]sure|maybe|don't[ ]know)"
 _CHOICES = rf"""(?:
@@ -112,8 +114,8 @@ class Questions:
     def _names(self, words: list[str], start: int, at: int) -> bool:
         """Tell whether *words* hold a finding, and nothing of what is asked."""
         asked = plain_words(self._text[max(start, at - _MAX_QUESTION_CHARS) : at])
-        same = any(len(word) > 3 for word in {*asked} & {*words})
-        return not same and holds_finding(words)
+        same = any(len(word) > 3 for word in {*asked} & {*words[1:]})
+        return (words[0] in asked or not same) and holds_finding(words)
 
     def _is_asked(self, start: int, at: int) -> bool:
         """Tell whether ``[start, at)`` asks the patient, and does not wonder."""
@@ -146,7 +148,7 @@ class Questions:
                 continue
             begins = lines.content(line)
             found = _ANSWER_LINE.fullmatch(self._text, begins, end)
-            if not found or found["answer"] in ("-", "?", "+", "0", "+/-"):
+            if not found or found["answer"].lower() in _NEVER_ALONE:
                 continue
             label, above = self._label(line, above), line
             if label and self._is_answer(found["answer"].lower(), label, line):
