@@ -134,7 +134,11 @@ class LineBreaks:
             return True
         if not last or last[-1] in ".!:;":
             return not last or last[-1] != ";"
-        if last[-1] in ",(/&" or line.end - line.start >= PROGRAM_CHARS:
+        if (
+            last[-1] in ",(/&"
+            or _is_broken(last, text[following : following + 1])
+            or line.end - line.start >= PROGRAM_CHARS
+        ):
             return False
         if self._is_unfinished(line, last, following, start):
             return False
@@ -206,6 +210,11 @@ class LineBreaks:
 def _words(text: str, start: int) -> int:
     """Give where the words from *start* on begin."""
     return _BLANKS.match(text, start).end()
+
+
+def _is_broken(last: str, first: str) -> bool:
+    """Tell whether a hyphen at the end of a line breaks a word: "pneumo-|thorax"."""
+    return last.endswith("-") and last[-2:-1].isalpha() and first.islower()
 
 
 def is_plain_item(text: str, line: Span) -> bool:

@@ -27,6 +27,7 @@ from negation_api.text.open_cues import leads_list, plain_words
 from negation_api.text.questions import Questions
 from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
+from negation_api.text.slips import slips
 from negation_api.text.spans import Span
 
 # Characters of one sentence that may stand on either side of the entity. 512
@@ -140,7 +141,8 @@ class SegmentedText:
         self._sections = Sections(self.text)
         self._heads = {s.body: s for s in self._sections.found if s.alone}
         self._questions = Questions(self.text, self._lines, self._heads)
-        self._forms = Forms(self.text, self._lines, self._questions.found)
+        more = [*self._questions.found, *slips(self.text)]
+        self._forms = Forms(self.text, self._lines, more)
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
