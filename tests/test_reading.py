@@ -166,6 +166,7 @@ READ = {
     "THERE IS NO SIGNIFICANT\n<STENOSIS>": "THERE IS NO SIGNIFICANT <STENOSIS>",
     "No Known Drug\n<Allergies>": "No Known Drug <Allergies>",
     "no obvious\n<hernia>\nno mass": "no obvious <hernia>",
+    "No other\nfocal\n<deficit>": "No other focal <deficit>",
     "No alcohol\n<Gout>": "<Gout>",
     "No acute\nNo <fracture>": "No <fracture>",
     # Broken and glued words.

@@ -7,7 +7,7 @@ import re
 
 from negation_api.text.forms import is_box
 from negation_api.text.lists import Lines
-from negation_api.text.open_cues import NEGATED, wants_more
+from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
 from negation_api.text.spans import Span
 from negation_api.text.terms import findings_meet
 
@@ -179,9 +179,8 @@ class LineBreaks:
         lower = word.lower()
         if wants_word(last):
             return True
-        if not NEGATED.match(text, following) and wants_more(
-            text[line.start : line.end]
-        ):
+        near = text[max(start, line.end - MAX_CHARS) : line.end]
+        if not NEGATED.match(text, following) and wants_more(near):
             return True
         if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
             return True

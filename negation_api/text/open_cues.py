@@ -130,9 +130,9 @@ def is_shortened(piece: str) -> bool:
     if not _ABBREVIATION.fullmatch(words[-1]) or piece[-1:].isupper():
         return False
     last = re.split("[-/]", words[-1])[-1]
-    return not (
-        last in _WHOLE or holds_finding([last]) or _WHOLE_ENDING.fullmatch(last)
-    )
+    if last in _WHOLE or last in _ADJECTIVES or last in _BETWEEN:
+        return False
+    return not (holds_finding([last]) or _WHOLE_ENDING.fullmatch(last))
 
 
 def _behind(cue: re.Pattern, piece: str) -> list[str] | None:
@@ -152,4 +152,4 @@ def _is_adjective(word: str) -> bool:
 
 
 _BARE = re.compile(r"(?:no|without|w/o)\Z", re.IGNORECASE)
-_PARTED = re.compile(r"[,;:!?]|\n")
+_PARTED = re.compile(r"[,;:!?]")

@@ -90,7 +90,7 @@ _CANDIDATE = re.compile(
 )
 _END = re.compile(
     r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:|\t]|  +"
-    rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]"
+    rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]|&#(?:1[03]|[xX]0?[aAdD]);"
 )
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
 _ATTRIBUTES = frozenset(
