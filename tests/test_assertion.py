@@ -228,6 +228,9 @@ def letters(piece):
 
 HOSTILE = ["a. ", "\n", " ", "A ", "A", "?", "[ ", "**NAME[", "1. ", "\r\n- x:", "A:\n"]
 HOSTILE += ["e.g. ", "past medical ", "[**", "x\n", '."""', "No. ", "A, ", "?) "]
+HOSTILE += ["No\n", "a\nNo\n\n", "A? b c. ", "? - ", "Q1: a? A1. No ", "no x. y "]
+HOSTILE += ["Denies\n", "a:\nb\n", "No acute\n", "? (y/n/", "no ", "Any a? no, "]
+HOSTILE += ["nofever", "ab-\n", "&#13;", "no.a "]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

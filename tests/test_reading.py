@@ -75,6 +75,113 @@ READ = {
     "\u2796 <fever>\n\u2795 cough": "(-) <fever>",
     "\u2296 fever, \u2295 <cough>": "(-) fever, (+) <cough>",
     "stage 0 <cancer>": "stage 0 <cancer>",
+    # A line that is one answer belongs to the line above it.
+    "<Fever>\nNo\nCough\nYes\nRash\nNo": "<Fever>: No",
+    "Fever\nNo\n<Cough>\nYes\nRash\nNo": "<Cough>: Yes",
+    "fever\nn\n<cough>\ny": "<cough>: yes",
+    "<Fever>:\nNo": "<Fever>: No",
+    "<FEVER>:\nNO\nCOUGH:\nYES": "<FEVER>: NO",
+    "<Fever>:\n  No": "<Fever>: No",
+    "<Fever>\n- No": "<Fever>: No",
+    "- <Fever>\n- No.\n- Cough\n- Yes.": "<Fever>: No.",
+    "<HIV Ag/Ab>\nNon-Reactive": "<HIV Ag/Ab>: negative",
+    "<Asthma>\n\nNo": "<Asthma>: No",
+    "Asthma\n\n\n\nNo <fever>": "No <fever>",
+    "Is the patient <diabetic>?\n\nNo": "Is the patient <diabetic>? No",
+    "<Fever>\nDenies\nCough\nEndorses": "<Fever>: Denies",
+    "Fever\nDenies\n<Cough>\nEndorses": "<Cough>: Endorses",
+    "Flu swab was\nnegative\nfor <flu>": "Flu swab was negative for <flu>",
+    "The test was read\nas\nnegative\nfor <flu>": (
+        "The test was read as negative for <flu>"
+    ),
+    "Has gout.\nNo\n<fever>": "No <fever>",
+    # What stands between a question and its answer.
+    "Any <fever>? (Yes/No) No": "Any <fever>? No",
+    "Any <fever>? (Y/N): N": "Any <fever>? no",
+    "Any <fever>? Yes/No: No": "Any <fever>? No",
+    "Any <fever>? \u2013 No.": "Any <fever>? No.",
+    "Any <fever>? -No": "Any <fever>? No",
+    "Any <fever>? ...No": "Any <fever>? No",
+    "Any <fever>? Ans: No": "Any <fever>? No",
+    "Any <fever>? Response: No": "Any <fever>? No",
+    "Any <fever>? A1. No": "Any <fever>? No",
+    "Q1: <Fever>?\nA1: No": "<Fever>? No",
+    "<Alcohol>? Yes: socially.": "<Alcohol>? Yes: socially.",
+    "<Dysphagia>? - none, heartburn? - daily": "<Dysphagia>? none,",
+    "Dysphagia? - none, <heartburn>? - daily": "<heartburn>? - daily",
+    # An answer in other words is short, and names no other finding.
+    "Any <falls>? Zero.": "Any <falls>? Zero.",
+    "Any <falls>? 2 in the last month": "Any <falls>? 2 in the last month",
+    "Any <headache>? Every morning. Tired": "Any <headache>? Every morning.",
+    "Any <fever>? He denies this. Cough? Yes": "Any <fever>? He denies this.",
+    "<Fever>? Mom says no.": "<Fever>? Mom says no.",
+    "Any <fever>? I don't think so.": "Any <fever>? I don't think so.",
+    "<Fever>? Absolutely not.": "<Fever>? Absolutely not.",
+    'Itch? "Yes, at night." <Rash>? "No."': '<Rash>? "No."',
+    "Any <cough>? No cough.": "Any <cough>? No cough.",
+    "Any <rash>? No rash, itching.": "Any <rash>? No rash, itching.",
+    "Does he have a <port>? It was placed in May.": (
+        "Does he have a <port>? It was placed in May."
+    ),
+    "Could this be <PE>? No hypoxia or tachycardia.": "Could this be <PE>?",
+    "Could it be <gout>? Joint tapped today.": "Could it be <gout>?",
+    "<Anemia>? Check CBC.": "<Anemia>?",
+    "Any rash? The <stridor> began in the night, and he was taken to us.": (
+        "The <stridor> began in the night, and he was taken to us."
+    ),
+    # Stops after words that are short for others, behind a cue.
+    "No obv. <deformity>": "No obv <deformity>",
+    "No pul. <edema>": "No pul <edema>",
+    "Denies abdom. <pain>": "Denies abdom <pain>",
+    "No post-op. <fever>": "No post-op <fever>",
+    "No intra-abd. <abscess>": "No intra-abd <abscess>",
+    "No asymm. <weakness>": "No asymm <weakness>",
+    "Neg. HIV, neg. <RPR>, pos. HSV.": "Neg HIV, neg <RPR>, pos HSV.",
+    "no rash. <itchy>.": "<itchy>.",
+    "no fever. <cough> present.": "<cough> present.",
+    "No cough. <wheeze> heard.": "<wheeze> heard.",
+    "No changes. <wheeze> heard.": "<wheeze> heard.",
+    # A heading without a colon leads in its items, and one with it unmarked ones.
+    "Pertinent negatives\n- fever\n- <rash>": "Pertinent negatives: <rash>",
+    "NEGATIVES\n\u2022 <fever>": "NEGATIVES: <fever>",
+    "Denies\n- <fever>": "Denies: <fever>",
+    "Patient denies the following\n\u2022 <fever>": (
+        "Patient denies the following: <fever>"
+    ),
+    "Negative for\n\u2022 <fever>": "Negative for: <fever>",
+    "Differential\n1. <PE>": "Differential: <PE>",
+    "The patient has no\n- <fever>": "The patient has no: <fever>",
+    "No fever\n- <gout>": "<gout>",
+    "Denies fever.\n- <gout>": "<gout>",
+    "Denies the following:\nfever\nchills\n<rash>": "Denies the following: <rash>",
+    "Denies:\nfever\nHas gout\n<rash>": "<rash>",
+    "Denies:\nfever\n\n<rash>": "<rash>",
+    "No:\n fever\n <chills>": "No: <chills>",
+    "Denies\nchest pain\n<dyspnea>": "Denies: <dyspnea>",
+    "Denies\nchest pain\n<Alert> and oriented": "<Alert> and oriented",
+    "no acute\nhernia\n<Lungs> clear": "<Lungs> clear",
+    # A cue and its adjectives want more, whatever the case.
+    "NO ACUTE\n<FRACTURE>": "NO ACUTE <FRACTURE>",
+    "NO EVIDENCE OF ACUTE\n<DISEASE>": "NO EVIDENCE OF ACUTE <DISEASE>",
+    "THERE IS NO SIGNIFICANT\n<STENOSIS>": "THERE IS NO SIGNIFICANT <STENOSIS>",
+    "No Known Drug\n<Allergies>": "No Known Drug <Allergies>",
+    "no obvious\n<hernia>\nno mass": "no obvious <hernia>",
+    "No other\nfocal\n<deficit>": "No other focal <deficit>",
+    "No alcohol\n<Gout>": "<Gout>",
+    "No acute\nNo <fracture>": "No <fracture>",
+    # Broken and glued words.
+    "Denies fever&#10;Has <cough>": "Has <cough>",
+    "Denies fever&#13;&#10;Has <cough>": "Has <cough>",
+    "No <pneumo-\nthorax> seen": "No <pneumothorax> seen",
+    "No pneumo-\n  thorax or <edema>": "No pneumothorax or <edema>",
+    "Here for follow-\nup of <gout>": "Here for follow-up of <gout>",
+    "<fever>-\nnone": "<fever>- none",
+    "denies.<fever>": "denies <fever>",
+    "denies.<chest pain>": "denies <chest pain>",
+    "nofever, <chills>": "no fever, <chills>",
+    "No<edema>": "No <edema>",
+    "<nodules> noted": "<nodules> noted",
+    "<Nocturia> without": "<Nocturia> without",
     # Only our markers mark.
     "[     entity     ] <fever>": "entity <fever>",
     "[en\u200btity] <fever>": "entity <fever>",
@@ -113,6 +220,59 @@ def test_findings_on_two_lines_are_read_as_if_a_blank_line_parted_them(
 ):
     joined = reads(f"{cue} {above}\n{attribute}<{below}>")
     assert joined == reads(f"{cue} {above}\n\n{attribute}<{below}>")
+
+
+LABELS = st.sampled_from("Fever|Chest pain|HIV Ag/Ab|Any cough?|Rash:".split("|"))
+ONE_WORD = st.sampled_from(
+    "No|Yes|N|Y|none|Denies|Endorses|Negative|not detected|Unknown".split("|")
+)
+MARKED = st.sampled_from(["", "- ", "\u2022 ", "  "])
+
+
+@given(st.lists(st.tuples(LABELS, ONE_WORD), min_size=1, max_size=6), MARKED, st.data())
+def test_an_answer_on_its_line_belongs_to_the_label_above(rows, marker, data):
+    gap = data.draw(st.sampled_from(["\n", "\n\n", "\r\n"]))
+    stop = data.draw(st.sampled_from(["", "."]))
+    chosen = data.draw(st.integers(0, len(rows) - 1))
+    rows = [(f"<{q}>" if n == chosen else q, a) for n, (q, a) in enumerate(rows)]
+    text = gap.join(f"{label}{gap}{marker}{answer}{stop}" for label, answer in rows)
+    label, answer = rows[chosen]
+    assert reads(text) == reads(f"{label}{gap}{marker}{answer}{stop}")
+    assert reads(text).startswith(f"{label}:") or label[-2] in "?:"
+
+
+BETWEEN = ["", "- ", "\u2013 ", "...", "(Yes/No) ", "(Y/N): ", "yes/no: ", "A: "]
+BETWEEN += ["Ans: ", "Answer: ", "Response: ", "Reply: ", "A1. ", "A2: ", "(y/n) - "]
+REPLIES = ["No", "Yes, at night", "Denies", "never", "Not detected", "Unknown."]
+
+
+@given(FINDINGS, st.sampled_from(BETWEEN), st.sampled_from(REPLIES))
+def test_what_stands_before_an_answer_is_passed_over(finding, between, answer):
+    assert reads(f"Any <{finding}>? {between}{answer}") == (
+        reads(f"Any <{finding}>? {answer}")
+    )
+
+
+@given(
+    st.sampled_from(["Pertinent negatives", "Denies", "She denies the following"]),
+    st.lists(FINDINGS, min_size=1, max_size=5),
+    st.sampled_from(["- ", "* ", "1. "]),
+)
+def test_a_lead_in_needs_no_colon(lead, findings, marker):
+    *above, last = [f"{marker}{finding}" for finding in findings]
+    items = "\n".join([*above, f"{marker}<{last.removeprefix(marker)}>"])
+    assert reads(f"{lead}\n{items}") == reads(f"{lead}:\n{items}")
+
+
+@given(
+    st.sampled_from("NO|There is no|denies|without|NO EVIDENCE OF|neg for".split("|")),
+    st.sampled_from("acute|focal|significant new|mild bilateral|chronic".split("|")),
+    FINDINGS,
+    st.sampled_from([str, str.upper, str.title]),
+)
+def test_a_line_may_be_wrapped_before_a_finding_in_any_case(cue, kind, finding, case):
+    start, finding = case(f"{cue} {kind}"), case(finding)
+    assert reads(f"{start}\n<{finding}>") == reads(f"{start} <{finding}>")
 
 
 @given(CUES, st.sampled_from(["knee pain", "chest pain", "heart failure"]))

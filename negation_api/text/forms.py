@@ -7,7 +7,7 @@ what a reader takes a sign for (*edits*): a list marker for nothing, a box for a
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from operator import itemgetter
 from typing import NamedTuple
@@ -29,8 +29,8 @@ _WORDS = {
     for read, words in _READ.items()
     for word in words.split()
 }
-_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not_detected
-not_present endorses reports sometimes occasionally rarely""".replace("_", " ").split()
+_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not endorses
+reports sometimes occasionally rarely""".split() + ["not detected", "not present"]
 
 
 def _any(words) -> str:
@@ -70,6 +70,12 @@ _YES_NO = re.compile(
     rf"[ \t]*(?:{_SHORT})(?!\w)(?=[ \t]*(?:$|[^\w \t]|[ ]{{2}}|\t)|\Z)", re.I | re.X
 )
 _YES_NO_END = re.compile(rf"(?<!\w)(?:{_SHORT})[ \t]*\Z", re.I | re.X)
+
+
+def as_read(answer: str) -> str | None:
+    """Give the word that is read for *answer*, None if it is read as it is."""
+    return _WORDS.get(answer.lower())
+
 
 # What stands above boxes side by side, at the end of its line.
 _COLUMNS = re.compile(
@@ -130,10 +136,21 @@ class Forms:
     :ivar cuts: offsets in order, each the beginning of an item.
     """
 
-    def __init__(self, text: str, lines: Lines):
+    def __init__(self, text: str, lines: Lines, more: Sequence[int | Edit] = ()):
+        """Find them.
+
+        :param more: cuts and edits that come before others; they hold no other cuts.
+        """
         self._text, self._lines = text, lines
         found = [*Boxes(text, lines).items(), *_answers(text, lines)]
         found += chain(_led(text, lines), _questions(text), _tables(text))
+        gaps = {
+            place
+            for item in more
+            if isinstance(item, Edit)
+            for place in range(item.start + 1, item.end + 1)
+        }
+        found = [*more, *(item for item in found if item not in gaps)]
         self.cuts = sorted({item for item in found if isinstance(item, int)})
         self._edits = [item for item in found if isinstance(item, Edit)]
         self._edits += (Edit(*marker, "") for marker in lines.markers.items())

@@ -7,6 +7,7 @@ import re
 
 from negation_api.text.forms import is_box
 from negation_api.text.lists import Lines
+from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
 from negation_api.text.spans import Span
 from negation_api.text.terms import findings_meet
 
@@ -69,9 +70,18 @@ _VERB = re.compile(
     r"\b(?:is|was|has|had|will|did|does|denie[sd]|denying|reports?|reported|takes"
     r"|states|presents|feels|lives|smokes|drinks|complains|admits|c/o|continues?)\b"
 )
+MAX_ITEM_CHARS = 45  # of an item without a marker
+_STATES = re.compile(
+    rf"(?:{_VERB.pattern})|(?<!\S)(?:are|were|no|not|yes|without|w/o|neg|negative"
+    r"|positive|possible|start|continue|follow|if|[-+]|\([-+]\))(?!\S)",
+    re.IGNORECASE,
+)
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
-_REPLY = re.compile(r"(?:a|ans|answer|pt|patient)[ ]?:", re.IGNORECASE)
+_REPLY = re.compile(
+    r"(?:a\d{1,2}[ ]?[.)]|(?:a\d{0,2}|ans|answer|resp|response|reply|pt|patient)[ ]?:)",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[^\s]{1,40}")
 _BLANKS = re.compile(r"\s*")
 
@@ -81,6 +91,23 @@ def last_word(text: str, start: int, end: int) -> str:
     if end <= start or text[end - 1].isspace():
         return ""
     return text[max(start, end - 40) : end].rsplit(None, 1)[-1]
+
+
+def wants_word(line: str) -> bool:
+    """Tell whether a line's last word goes on: "pain in the".
+
+    >>> wants_word("He has no"), wants_word("FEVER NO"), wants_word("Cough:")
+    (True, False, False)
+    """
+    word = last_word(line, 0, len(line))
+    # "No" may be an answer, and "He" the sign of an element.
+    soft = (word.lower() if len(word) > 3 else word) in _SOFT_ENDINGS
+    return soft or word in _SOFT_CAPITALS
+
+
+def goes_on(text: str, at: int) -> bool:
+    """Tell whether the line that begins at *at* goes on with the one above."""
+    return bool(_CONTINUES.match(text, at))
 
 
 class LineBreaks:
@@ -107,7 +134,11 @@ class LineBreaks:
             return True
         if not last or last[-1] in ".!:;":
             return not last or last[-1] != ";"
-        if last[-1] in ",(/&" or line.end - line.start >= PROGRAM_CHARS:
+        if (
+            last[-1] in ",(/&"
+            or _is_broken(last, text[following : following + 1])
+            or line.end - line.start >= PROGRAM_CHARS
+        ):
             return False
         if self._is_unfinished(line, last, following, start):
             return False
@@ -146,10 +177,10 @@ class LineBreaks:
         """Tell whether a line's *last* words, or the next line's first, want more."""
         text, word = self._text, last_word(last, 0, len(last))
         lower = word.lower()
-        # "No" may be an answer, and "He" the sign of an element.
-        if (
-            lower if len(word) > 3 else word
-        ) in _SOFT_ENDINGS or word in _SOFT_CAPITALS:
+        if wants_word(last):
+            return True
+        near = text[max(start, line.end - MAX_CHARS) : line.end]
+        if not NEGATED.match(text, following) and wants_more(near):
             return True
         if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
             return True
@@ -178,6 +209,18 @@ class LineBreaks:
 def _words(text: str, start: int) -> int:
     """Give where the words from *start* on begin."""
     return _BLANKS.match(text, start).end()
+
+
+def _is_broken(last: str, first: str) -> bool:
+    """Tell whether a hyphen at the end of a line breaks a word: "pneumo-|thorax"."""
+    return last.endswith("-") and last[-2:-1].isalpha() and first.islower()
+
+
+def is_plain_item(text: str, line: Span) -> bool:
+    """Tell whether a line may be an item of a list without markers."""
+    words = text[line.start : min(line.end, line.start + MAX_ITEM_CHARS + 1)]
+    short = words and len(words) <= MAX_ITEM_CHARS and words.rstrip()[-1:] not in ".!?;"
+    return bool(short) and not (":" in words or _STATES.search(words))
 
 
 def begins_item(text: str, at: int) -> bool:

@@ -48,6 +48,7 @@ _SIGN = re.compile(  # of _SIGNS, any
     "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304]|ve\\b|0"
 )
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
+_BREAK = re.compile(r"(?:&#(?:13|x0?d);)?&#(?:10|x0?a);|&#(?:13|x0?d);", re.IGNORECASE)
 _BREAKS = "\r\v\f\x85\u2028\u2029"
 _SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[a-zA-Z]0")
 
@@ -65,6 +66,8 @@ def level(text: str) -> str:
     text = text.replace("\r\n", " \n")
     if "<" in text:
         text = _TAG.sub(_levelled_tag, text)
+    if "&#" in text:
+        text = _BREAK.sub(lambda found: "\n".rjust(len(found.group())), text)
     text = _BLANK.sub(lambda found: " " * len(found.group()), text)
     return "".join(map(_levelled, text)).translate(_QUOTES)
 

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from negation_api.text.open_cues import MAX_CHARS, wants_more
+
 # Kind of section: what the model reads, then its names; "" means nothing is read.
 _NAMES = {
     "Family history": """
@@ -220,8 +222,16 @@ def _of_lines(text: str) -> Iterator[Section]:
         alone = bare or bool(_REST.match(text, match.end()))
         if kind is None and alone and match["colon"] and _ends(text, match):
             kind = ""
-        if kind is not None and (not bare or _is_bare(match, kind)):
+        if bare and kind is not None:
+            kind = kind if _is_bare(match, kind) and not _wraps(text, match) else None
+        if kind is not None:
             yield Section(match.start("name"), match.end(), name.strip(), kind, alone)
+
+
+def _wraps(text: str, match: re.Match) -> bool:
+    """Tell whether the line above is unfinished: "No known drug|Allergies"."""
+    above = text[max(0, match.start() - 1 - MAX_CHARS) : max(0, match.start() - 1)]
+    return wants_more(above[above.rfind("\n") + 1 :])
 
 
 def _is_bare(match: re.Match, kind: str) -> bool:

@@ -17,13 +17,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from negation_api.text.forms import BOX_SIGNS, Forms, is_box
-from negation_api.text.line_breaks import ANSWERS, LineBreaks
-from negation_api.text.line_breaks import begins_item, is_rule, last_word
+from negation_api.text.forms import BOX_SIGNS, Forms
+from negation_api.text.line_breaks import LineBreaks
+from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
+from negation_api.text.open_cues import MAX_CHARS, holds_finding, is_shortened
+from negation_api.text.open_cues import leads_list, plain_words
+from negation_api.text.questions import Questions
 from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
+from negation_api.text.slips import slips
 from negation_api.text.spans import Span
 
 # Characters of one sentence that may stand on either side of the entity. 512
@@ -86,7 +90,7 @@ _CANDIDATE = re.compile(
 )
 _END = re.compile(
     r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:|\t]|  +"
-    rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]"
+    rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]|&#(?:1[03]|[xX]0?[aAdD]);"
 )
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
 _ATTRIBUTES = frozenset(
@@ -134,9 +138,11 @@ class SegmentedText:
         self.text = level(text)  # every code point in its place
         self._lines = Lines(self.text)
         self._breaks = LineBreaks(self.text, self._lines)
-        self._forms = Forms(self.text, self._lines)
         self._sections = Sections(self.text)
         self._heads = {s.body: s for s in self._sections.found if s.alone}
+        self._questions = Questions(self.text, self._lines, self._heads)
+        more = [*self._questions.found, *slips(self.text)]
+        self._forms = Forms(self.text, self._lines, more)
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
@@ -219,11 +225,17 @@ class SegmentedText:
                 line = Span(line_start, found.start())
                 line_start = found.end()
                 lead = self._lead_in(line, found, lead)
-                ends = _is_blank(found.group()) or line.end in self._heads
-                if ends or self._breaks.ends_sentence(
-                    line, found.end(), self._starts[-1]
-                ):
+                if self._ends_line(line, found):
                     self._add(found.end(), lead)
+
+    def _ends_line(self, line: Span, found: re.Match) -> bool:
+        """Tell whether the line break *found* behind *line* ends a sentence."""
+        answers, following = self._questions.answers, found.end()
+        if following in answers and found.group().count("\n") <= 2:
+            return False
+        if line.start in answers or line.end in self._heads or _is_blank(found.group()):
+            return True
+        return self._breaks.ends_sentence(line, following, self._starts[-1])
 
     def _add(self, start: int, lead: Span | None) -> None:
         """Begin a sentence at *start*, instead of the last one if that is blank."""
@@ -245,13 +257,13 @@ class SegmentedText:
         if not word:  # "? TIA": a sign before a word, or "..." on its own
             return False
         if found["stop"].startswith("?"):
-            if following and "\n" in text[found.end() : following.start()]:
-                return False  # see LineBreaks
-            answered = after.rstrip(".,;").lower() in ANSWERS or after.lower() in "a.q."
-            return not (answered or is_box(text, following and following.start()))
+            return self._questions.ends(start, at, found.end())
         if not found["stop"].startswith("."):
             return True
         if self._forms.hides(at):  # "1.", "A.", a line of dots
+            return False
+        near = text[max(start, at - MAX_CHARS) : at]
+        if after[:1].islower() and text[found.end()] == " " and is_shortened(near):
             return False
         if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
             return False
@@ -266,8 +278,31 @@ class SegmentedText:
             return Span(self._lines.markers.get(line.start, line.start), line.end)
         if is_rule(text, line):
             return lead
-        is_item = following in self._lines.markers or begins_item(text, following)
-        return lead if is_item and not _is_blank(found.group()) else None
+        if _is_blank(found.group()):
+            return None
+        marked, markers = following in self._lines.markers, self._lines.markers
+        items = line, Span(following, self._lines.span(self._lines.at(following))[1])
+        if line.start not in markers and line.start not in self._questions.answers:
+            words = text[line.start : min(line.end, line.start + MAX_LEAD_CHARS)]
+            if leads_list(words.rstrip(), marked):
+                if marked or self._is_item(items[1], bare=True):
+                    return Span(line.start, line.end)
+        if marked or begins_item(text, following):
+            return lead
+        if lead is None or line.start in markers:
+            return None
+        bare = not (text[lead.end - 1] == ":" or lead.end in self._heads)
+        return lead if all(self._is_item(item, bare) for item in items) else None
+
+    def _is_item(self, line: Span, bare: bool) -> bool:
+        """Tell whether a line without a marker is an item of what leads in.
+
+        :param bare: whether that has no colon, so that only findings are items.
+        """
+        if not is_plain_item(self.text, line):
+            return False
+        words = plain_words(self.text[line.start : line.end])
+        return not bare or holds_finding(words)
 
 
 def _with_items(
@@ -323,7 +358,8 @@ def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
     if "." in word.strip(".") and word[0].isalpha() or lower in _ABBREVIATIONS:
         if not after or after[0] in "*-•":
             return True
-        leads = lower in _LED_BY and not text[start : at - len(word)].strip()
+        before = text[max(start, at - len(word) - 10) : at - len(word)].rstrip()
+        leads = lower in _LED_BY and before[-1:] in ("", *",;(")
         if (leads or lower in _ATTRIBUTES) and after[:2].isupper():
             return False  # "prev. MI"
         return after[0].isupper()

@@ -1,0 +1,155 @@
+"""Cues that want a finding behind them: "No acute", "Denies the following".
+
+Knows common findings and words that are none; looks at a line at a time.
+"""
+
+import re
+
+from negation_api.text.terms import common_forms
+
+MAX_CHARS = 80  # of a piece that is looked at, its last
+
+_NEGATED = (
+    r"no|denie[sd]|deny|denying|without|w/o|(?:neg(?:ative)?|absence)(?=\s(?:for|of))"
+)
+_LED_IN = r"negatives?|neg|positives?|reports|reported|endorse[sd]|complain(?:s|ed)"
+_LED_IN += r"|c/o|admits|admitted|presents|differential|ddx|r/o|rule\sout|ruled\sout"
+_HEDGED = r"possible|probable|suspected"
+
+
+def _cue(words: str) -> re.Pattern:
+    return re.compile(rf"(?<![^\s(,;])(?:{words})(?!\S)", re.IGNORECASE)
+
+
+_WANTING = _cue(f"{_NEGATED}|{_HEDGED}")
+_LEADING = _cue(f"{_NEGATED}|{_LED_IN}")
+_ANNOUNCING = _cue(rf"denie[sd]|denying|neg(?:ative)?(?=\sfor)|{_LED_IN}")
+_SHORTENED = _cue(f"{_NEGATED}|neg|negative")
+NEGATED = _cue(_NEGATED)
+
+_BETWEEN = frozenset(
+    "a an the any of for to in on at with by and or evidence sign signs symptom"
+    " symptoms history hx suspicion indication other".split()
+)
+_ADJECTIVES = frozenset(
+    "acute active additional apparent appreciable associated convincing current deep"
+    " definite demonstrable detected discrete displaced distinct drug evident frank"
+    " free further gross important known large left lower major measurable mild minor"
+    " moderate new obvious old other overt palpable past persistent previous prior"
+    " proximal recent recurrent relevant residual right severe significant simple small"
+    " specific sudden superficial suspected true unusual upper worsening family".split()
+)
+_ADJECTIVE = re.compile(r"[a-z]{3,}(?:al|ic|ous|[ai]ble|ular|ary)")
+_NOUNS = frozenset(
+    "hospital arrival normal clinic topic interval trial animal removal withdrawal meal"
+    " refusal total survival referral antibiotic antibiotics diuretic narcotic topical"
+    " summary diary vegetable table medical surgical dental rehearsal appeal".split()
+)
+# Behind the cue of a line that leads in a list.
+_ANNOUNCED = _BETWEEN | frozenset(
+    "following below these all each diagnosis diagnoses dx includes include including"
+    " considered".split()
+)
+# Whole words without a finding, which a stop ends: "no change. follow up".
+_WHOLE = frozenset(
+    "pain gain loss flow bed food milk work sleep contact help diet port scan men"
+    " women children man woman kids sex salt sugar alcohol beer pets cats dogs job"
+    " blood stool urine sputum discharge weapons guns problems issues concerns"
+    " complaints changes symptoms signs findings meds medications drugs tobacco events"
+    " results records labs others falls relief benefit effort doubt harm need visit"
+    " visits exam limit him her them it this that these those same above below today"
+    " now then here there more less much such so far pets siblings sibs plan rest risk"
+    " risks cost load clot stent graft drain drains tubes tube lines stroke".split()
+)
+_WHOLE_ENDING = re.compile(
+    r".{2,}(?:ing|ed|ion|ions|ment|ments|ness|ity|al|ic|ous|ent|ant|ive|er|or|ers|ors"
+    r"|ts|ks|es|[aeuy]|th|ght|ism|wn|own|aw|ow|ew|oss|ess|ck|ld|nk|lp|rm)"
+)
+_ABBREVIATION = re.compile(r"[a-z]{2,12}(?:[-/][a-z]{1,12}){0,2}")
+MAX_SHORTENED = 4  # words behind the cue, the one before the stop included
+
+
+def plain_words(piece: str) -> list[str]:
+    """Give the words of *piece* in small letters, without signs round them."""
+    return [word.strip('.,;:()"') for word in piece.lower().split()]
+
+
+def holds_finding(words: list[str]) -> bool:
+    """Tell whether a common finding is among *words*, which are few and folded."""
+    forms = common_forms()
+    return any(
+        " ".join(words[first:last]) in forms
+        for first in range(len(words))
+        for last in range(first + 1, min(first + 4, len(words)) + 1)
+    )
+
+
+def wants_more(piece: str) -> bool:
+    """Tell whether *piece*, the end of a line, ends in a cue and adjectives only.
+
+    A cue alone is none: it may be an answer.
+
+    >>> wants_more("NO EVIDENCE OF ACUTE"), wants_more("FEVER NO")
+    (True, False)
+    """
+    words = _behind(_WANTING, piece)
+    if not words or words[-1] in _BETWEEN - {"other"}:
+        return False
+    known = all(word in _BETWEEN or _is_adjective(word) for word in words)
+    return known and not holds_finding(words)
+
+
+def leads_list(piece: str, marked: bool = True) -> bool:
+    """Tell whether the line *piece* leads in the lines under it.
+
+    :param marked: whether those have list markers; if not, "He has no" is wrapped.
+
+    >>> leads_list("Pertinent negatives"), leads_list("No fever"), leads_list("Plan")
+    (True, False, False)
+    """
+    if piece[-1:] in ".,;!?(/&" or len(piece) > MAX_CHARS:
+        return False
+    words = _behind(_LEADING if marked else _ANNOUNCING, piece)
+    known = _ANNOUNCED | _ADJECTIVES if marked else _ANNOUNCED
+    if words is None or not known.issuperset(words):
+        return False
+    if not words and _BARE.search(piece) and " " not in piece.strip("<> "):
+        return False  # an answer
+    return not holds_finding(plain_words(piece))
+
+
+def is_shortened(piece: str) -> bool:
+    """Tell whether the stop behind *piece* is within a finding: "No obv. deformity".
+
+    >>> is_shortened("No obv"), is_shortened("no rash"), is_shortened("no change")
+    (True, False, False)
+    """
+    words = _behind(_SHORTENED, piece)
+    if not words or len(words) > MAX_SHORTENED or holds_finding(words):
+        return False
+    if not _ABBREVIATION.fullmatch(words[-1]) or piece[-1:].isupper():
+        return False
+    last = re.split("[-/]", words[-1])[-1]
+    if last in _WHOLE or last in _ADJECTIVES or last in _BETWEEN:
+        return False
+    return not (holds_finding([last]) or _WHOLE_ENDING.fullmatch(last))
+
+
+def _behind(cue: re.Pattern, piece: str) -> list[str] | None:
+    """Give the words behind the last *cue* of *piece*, None if a sign parts them."""
+    last = None
+    for last in cue.finditer(piece[-MAX_CHARS:]):
+        pass
+    if last is None:
+        return None
+    behind = piece[-MAX_CHARS:][last.end() :]
+    return None if _PARTED.search(behind) else plain_words(behind)
+
+
+def _is_adjective(word: str) -> bool:
+    found = word in _ADJECTIVES or _ADJECTIVE.fullmatch(word)
+    return bool(found) and word not in _NOUNS
+
+
+_BARE = re.compile(r"(?:no|without|w/o)\Z", re.IGNORECASE)
+_PARTED = re.compile(r"[,;:!?]")
