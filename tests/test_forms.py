@@ -131,6 +131,21 @@ FORMS = {
     "<Fever>: ___   Cough: Yes": "<Fever>: unknown",
     "<Fever>:    Cough: Yes": "<Fever>: unknown",
     "Fever:    <Cough>: Yes": "<Cough>: Yes",
+    # Lists within a line.
+    "• No fever • <Cough> • Rash": "<Cough>",
+    "- No fever - <Cough> - Myalgia": "<Cough>",
+    "- No fever - <Cough>": "<Cough>",
+    "- <Fever> - none": "<Fever>: none",
+    "- <Lungs> - clear": "<Lungs> - clear",
+    "(1) No PE (2) <Emphysema>": "<Emphysema>",
+    "1) no PE 2) <emphysema>": "<emphysema>",
+    "IMPRESSION: 1. No PE 2. <Gout>": "<Gout>",
+    "Denies: 1) cough 2) <rash>": "Denies: 1) cough 2) <rash>",
+    "1) No PE 4) <week>": "No PE 4) <week>",
+    "No fever | <cough> | no rash": "<cough>",
+    "No fever\t<cough>": "<cough>",
+    "No fever\tor <cough>": "No fever or <cough>",
+    "Lungs | no <wheeze>": "Lungs no <wheeze>",
     # Questions and answers.
     "<Fever>? No. Cough? Yes, for a week.": "<Fever>? No.",
     "Fever? No. <Cough>? Yes, for a week.": "<Cough>? Yes, for a week.",
@@ -260,6 +275,20 @@ def test_questions_and_answers_alone_are_a_row(items, data, no, between):
             reads(f"<{item}>: {answer}"),
             f"<{item}>: {answer}",
         )
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=6, unique=True),
+    st.sampled_from(["•", "▪", "-", "*", "({})", "{})", "{}."]),
+    st.sampled_from(["No {}", "{}", "Mild {}"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_marker_within_a_list_begins_an_item(items, marker, first):
+    items[0] = f"no {items[0]}"
+    for item in items[1:]:
+        names = [items[0], *(first.format(n) for n in marked(items[1:], item))]
+        text = " ".join(f"{marker.format(n)} {x}" for n, x in enumerate(names, 1))
+        assert reads(text) == first.format(f"<{item}>")
 
 
 BOXES = [("[x]", "[ ]"), ("(X)", "( )"), ("☑", "☐"), ("☒", "☐"), ("✓", "✗"), ("■", "□")]

@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from negation_api.text import rows
+from negation_api.text import inline, rows
 from negation_api.text.edits import Edit
 from negation_api.text.lists import Lines
 from negation_api.text.rows import AFTER as _AFTER
@@ -82,7 +82,8 @@ class Forms:
     def __init__(self, text: str, lines: Lines):
         self._text, self._lines = text, lines
         found = [*Boxes(text, lines).items(), *rows.items(text, lines)]
-        found += chain(_led(text, lines), _questions(text), _tables(text))
+        found += chain(inline.items(text, lines), _led(text, lines))
+        found += chain(_questions(text), _tables(text))
         self.cuts = sorted({item for item in found if isinstance(item, int)})
         self._edits = [item for item in found if isinstance(item, Edit)]
         self._edits += (Edit(*marker, "") for marker in lines.markers.items())
