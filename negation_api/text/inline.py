@@ -13,8 +13,10 @@ _CUED = re.compile(rf"[ \t|]*{_CUE}[ ]\w", re.I)
 _BULLET = re.compile(
     r"""(?<=[ \t])[^\w\s()\[\]{}+<>=?:;,.&"'/\\|~#$%@!][ \t]++(?=[^\W\d])"""
 )
-_NUMBER = re.compile(r"(?<=[ \t])(?P<style>\(?\d{1,2}[.)])[ \t]++(?=[^\s\d])")
-_STYLE = re.compile(r"\(?\d{1,2}[.)]")
+_NUMBER = re.compile(
+    r"(?<=[ \t])(?P<style>\(?(?:\d{1,2}[.)]|[a-zA-Z]\)))[ \t]++(?=[^\s\d])"
+)
+_STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
@@ -54,13 +56,23 @@ def _marked(text: str, start: int, item: int, end: int) -> Iterator[int | Edit]:
 
 def _numbered(text: str, marker: str, item: int, end: int) -> list[re.Match]:
     """Give the markers that count on from *marker*."""
-    number, found = re.sub(r"\d+", "{}", marker), []
-    following = int(re.search(r"\d+", marker).group()) + 1
+    found = []
     for each in _NUMBER.finditer(text, item, end):
-        if each["style"] == number.format(following):
+        if each["style"] == _next(marker):
             found.append(each)
-            following += 1
+            marker = each["style"]
     return found
+
+
+def _next(marker: str) -> str:
+    """Give the marker behind *marker*.
+
+    >>> _next("(1)"), _next("9."), _next("a)")
+    ('(2)', '10.', 'b)')
+    """
+    count = marker.strip("(.)")
+    following = str(int(count) + 1) if count.isdecimal() else chr(ord(count) + 1)
+    return marker.replace(count, following)
 
 
 def _is_dashed(text: str, item: int, end: int, found: list[re.Match]) -> bool:

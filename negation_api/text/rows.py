@@ -23,7 +23,7 @@ _ANSWERED = re.compile(
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
           | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) | [^\s.,;]{{2,9}} [ ]
             [^\s.,;]{{2,12}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
-      (?! [yn]/(?!a\b)[^\W\d_] )  # "N/V"
+      (?! n/[vdc]\b | y/n\b )  # "N/V"
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [,;/] [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
@@ -115,7 +115,7 @@ _LAST = re.compile(rf"(?<=[\w :=\u2013\u2014-]){BARE_ANSWER}\.?[ \t]*\Z", re.I)
 _PAIR = re.compile(
     rf"""(?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
       | (?<=[^\W\d_]) (?= [+-] ) )
-    (?! [yn]/(?!a\b)[^\W\d_] ) (?P<answer> {BARE_ANSWER} )
+    (?! n/[vdc]\b | y/n\b ) (?P<answer> {BARE_ANSWER} )
     (?P<after> [ ]*+[/,;|][ ]*+ | [ \t]++ | \.?[ \t]*+\Z )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -176,7 +176,7 @@ def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
 _COLON = re.compile(r"(?<=\S)[ ]?:(?=[ \t]|$)|(?<=[^\W\d_]):(?=[^\s/:])", re.M)
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2})[^\n]){1,50}")
-_BLANK_LINE = re.compile(r"[ \t]*_{2,}+[ \t]*")
+_TO_FILL = re.compile(r"[ \t]*+_{2,}+(?=(?P<gap>[ \t|;]*))")
 _DENIES = re.compile(
     r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?)\b", re.IGNORECASE
 )
@@ -186,7 +186,9 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
     """Cut before each "label:" behind a gap; read a value that is blank as unknown."""
     for line, colons in lines.group(_COLON.finditer(text)):
         start, end = lines.content(line), lines.span(line)[1]
-        if len(colons) < 2 or _DENIES.search(text[start : colons[0].start()][-60:]):
+        if len(colons) < 2 and "__" not in text[start:end]:
+            continue
+        if _DENIES.search(text[start : colons[0].start()][-60:]):
             continue
         num_fields = 1 + len(_FIELD.findall(text, start, end))
         if num_fields <= MAX_FIELDS * len(colons):
@@ -197,13 +199,18 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
     label, edge = text[start : colons[0].start()][-_MAX_QUESTION:], colons[0].end()
     for following in [*colons[1:], None]:
         until = following.start() if following else end
+        to_fill = _TO_FILL.match(text, edge, until)
+        begins = to_fill.end("gap") if to_fill else edge
         gap = _gap(text, edge, until) if following else None
-        value = text[edge : gap.start() if gap else until]
-        if gap and not value and _leads(label, gap, text[gap.end() : until]):
-            gap, value = None, "-"
-        if gap and not value or _BLANK_LINE.fullmatch(value):
-            yield Edit(edge, edge + len(value), " unknown")
-        if gap:
+        is_label = following and _LABEL.fullmatch(text, begins, until)
+        if to_fill and (is_label or begins == until):
+            yield Edit(*to_fill.span(), " unknown")
+            yield from [begins] if following else []
+        elif gap and gap.start() == edge:
+            if not _leads(label, gap, text[gap.end() : until]):
+                yield Edit(edge, edge, " unknown")
+                yield gap.end()
+        elif gap:
             yield gap.end()
             if "/" in gap.group():
                 yield Edit(*gap.span(), " ")
