@@ -11,7 +11,7 @@ from negation_api.text.sections import kind_of
 _CUE = r"(?:no|den(?:ies|ied|ying)|negative|neg|without|w/o)\b"
 _CUED = re.compile(rf"[ \t|]*{_CUE}[ ]\w", re.I)
 _BULLET = re.compile(
-    r"""(?<=[ \t])[^\w\s()\[\]{}+<>=?:;,.&"'/\\|~#$%@!][ \t]++(?=[^\W\d])"""
+    r"""(?<=[ \t])[^\w\s()\[\]{}+<>=?:;,.&"'/\\|~$%@!][ \t]++(?=[^\W\d])"""
 )
 _NUMBER = re.compile(
     r"(?<=[ \t])(?P<style>\(?(?:\d{1,2}[.)]|[a-zA-Z]\)))[ \t]++(?=[^\s\d])"
@@ -77,7 +77,11 @@ def _next(marker: str) -> str:
 
 def _is_dashed(text: str, item: int, end: int, found: list[re.Match]) -> bool:
     """Tell whether dashes part items, and not a finding from what is said of it."""
-    if any(_IS_ANSWER.match(text, each.end(), end) for each in found):
+    begins = [each.end() for each in found]
+    if any(_IS_ANSWER.match(text, at, end) for at in begins):
+        return False
+    # "- HTN - on lisinopril - controlled"
+    if text[item].isupper() and not all(text[at].isupper() for at in begins):
         return False
     return len(found) > 1 or bool(_CUED.match(text, item, end))
 

@@ -175,10 +175,13 @@ def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
 
 _COLON = re.compile(r"(?<=\S)[ ]?:(?=[ \t]|$)|(?<=[^\W\d_]):(?=[^\s/:])", re.M)
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
-_LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2})[^\n]){1,50}")
+_LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
 _TO_FILL = re.compile(r"[ \t]*+_{2,}+(?=(?P<gap>[ \t|;]*))")
-_DENIES = re.compile(
-    r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?)\b", re.IGNORECASE
+# What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
+_SAID_OF_ALL = re.compile(
+    r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?s?|absent|risks?|if|return"
+    r"|precautions?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -188,11 +191,18 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
         start, end = lines.content(line), lines.span(line)[1]
         if len(colons) < 2 and "__" not in text[start:end]:
             continue
-        if _DENIES.search(text[start : colons[0].start()][-60:]):
+        first = text[start : colons[0].start()][-60:]
+        nested = _LABEL.fullmatch(text, *_between(colons)) and RELATIVES.search(first)
+        if nested or _SAID_OF_ALL.search(first):
             continue
         num_fields = 1 + len(_FIELD.findall(text, start, end))
         if num_fields <= MAX_FIELDS * len(colons):
             yield from _cut_fields(text, colons, start, end)
+
+
+def _between(colons: list[re.Match]) -> tuple[int, int]:
+    """Give where what stands between the first two colons starts and ends."""
+    return colons[0].end(), colons[1].start() if len(colons) > 1 else colons[0].end()
 
 
 def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
