@@ -83,6 +83,84 @@ FORMS = {
     "HIV: non-reactive  <HCV>: reactive": "<HCV>: positive",
     "Orthopnea: yes, 2 pillows, <Edema>: no": "<Edema>: no",
     "No: fever, cough  Yes: <rash>": "Yes: <rash>",
+    # In capitals, where what stands before a colon may be a heading.
+    "FEVER: NO <COUGH>: YES RASH: NO": "<COUGH>: YES",
+    "CHEST PAIN: DENIES <SYNCOPE>: DENIES": "<SYNCOPE>: DENIES",
+    "<BLOOD>: NEGATIVE NITRITE: POSITIVE": "<BLOOD>: NEGATIVE",
+    "<Asthma>: UTA  COPD: no": "<Asthma>: unknown",
+    "<Chest pain>: NONE REPORTED  SOB: YES": "<Chest pain>: NONE REPORTED",
+    "RASH: MILD  <FEVER>: NO": "<FEVER>: NO",
+    # Other values than answers.
+    "<Pain>: mild   Swelling: none": "<Pain>: mild",
+    "Pain: 4/10   <Swelling>: none": "<Swelling>: none",
+    "<Bowel sounds>: normal   Tenderness: none": "<Bowel sounds>: normal",
+    "Gonorrhea: pending\t<Chlamydia>: negative": "<Chlamydia>: negative",
+    "Glucose 3+  <Ketones> neg": "<Ketones>: negative",
+    "<Glucose> 3+  Ketones neg": "<Glucose>: 3+",
+    "<Smoking>: Never smoker   Drugs: Never used": "<Smoking>: Never smoker",
+    "<Protein>: trace / Glucose: neg": "<Protein>: trace",
+    "Date: 1/2  <Fever>: No  Temp: 37": "<Fever>: No",
+    "Gout: maybe; <lupus>: no, ANA low": "<lupus>: no, ANA low",
+    "Father:   Diabetes: yes  <Gout>: no": "<Gout>: no",
+    "Mother: gut: gas; skin: <rash>": "Mother: gut: gas; skin: <rash>",
+    "Father: DM;  Mother: <gout>": "Mother: <gout>",
+    "Father: DM / Mother: <gout>": "Mother: <gout>",
+    "Negatives: gut: gas; skin: <rash>": "Negatives: gut: gas; skin: <rash>",
+    "Pt denies:  gut: <gas>; skin: rash": "Pt denies: gut: <gas>; skin: rash",
+    # No sign between them, or another than a colon.
+    "CP no / <SOB> yes / edema no": "<SOB>: yes",
+    "Fever:N,<Cough>:Y,Rash:N": "<Cough>: yes,",
+    "chest pain:no;<cough>:yes;rash:no": "<cough>: yes;",
+    "Has: N/V <Diarrhea>: yes": "Has: N/V <Diarrhea>: yes",
+    "CP-  <SOB>-  N/V+": "<SOB>: negative",
+    "CP N/<SOB> Y/edema N": "<SOB>: yes",
+    "CP -ve <SOB> +ve": "<SOB>: positive",
+    "fever-no <cough>-yes": "<cough>: yes",
+    "<fever>--no  cough--yes": "<fever>: no",
+    "Asthma NO <COPD> YES TB NO": "<COPD>: YES",
+    "ROS: Asthma NO <COPD> YES": "<COPD>: YES",
+    "<Fever> Denied Cough Reported Rash Denied": "<Fever>: Denied",
+    "Flu swab neg, <COVID swab> pos.": "<COVID swab>: positive",
+    # Results beside what is normal.
+    "<Nitrite>    Positive (A)    Negative": "<Nitrite>: Positive (A)",
+    "<Leukocyte esterase>  LARGE  NEGATIVE": "<Leukocyte esterase>: LARGE",
+    "<Protein UA>\t100 mg/dL\tNegative": "<Protein UA>: 100 mg/dL",
+    "<Gonorrhea> Positive Ref range: Negative": "<Gonorrhea>: Positive",
+    "<HIV> Reactive (Ref: Negative) today": "<HIV> Reactive today",
+    # Answers of more than a word, and none.
+    "<SARS-CoV-2>: NOT DETECTED   Flu: DETECTED": "<SARS-CoV-2>: NOT DETECTED",
+    "<Flu A> Not Detected  Flu B Detected": "<Flu A>: Not Detected",
+    "<Chest pain>: Patient denies   SOB: yes": "<Chest pain>: Patient denies",
+    "<Fever>: not documented  Cough: yes": "<Fever>: unknown",
+    "<Fever>: refused to answer": "<Fever>: unknown",
+    "<Fever>: Don't know": "<Fever>: unknown",
+    "<Fever>: ___   Cough: Yes": "<Fever>: unknown",
+    "<Fever>:    Cough: Yes": "<Fever>: unknown",
+    "Fever:    <Cough>: Yes": "<Cough>: Yes",
+    "<Fever>: ___": "<Fever>: unknown",
+    "Fever: _x_  <Cough>: ___": "<Cough>: no",
+    "Fever:___ <Cough>:___": "<Cough>: unknown",
+    "<Fever>:___ Cough:___": "<Fever>: unknown",
+    "Fever: ___ for <gout>": "Fever: ___ for <gout>",
+    # Lists within a line.
+    "• No fever • <Cough> • Rash": "<Cough>",
+    "- No fever - <Cough> - Myalgia": "<Cough>",
+    "- No fever - <Cough>": "<Cough>",
+    "- <Fever> - none": "<Fever>: none",
+    "- <Lungs> - clear": "<Lungs> - clear",
+    "- <HTN> - on lisinopril - well": "<HTN> - on lisinopril - well",
+    "# No fever # <cough>": "<cough>",
+    "(1) No PE (2) <Emphysema>": "<Emphysema>",
+    "1) no PE 2) <emphysema>": "<emphysema>",
+    "a) no PE b) <emphysema>": "<emphysema>",
+    "9. no PE 10. <emphysema>": "<emphysema>",
+    "IMPRESSION: 1. No PE 2. <Gout>": "<Gout>",
+    "Denies: 1) cough 2) <rash>": "Denies: 1) cough 2) <rash>",
+    "1) No PE 4) <week>": "No PE 4) <week>",
+    "No fever | <cough> | no rash": "<cough>",
+    "No fever\t<cough>": "<cough>",
+    "No fever\tor <cough>": "No fever or <cough>",
+    "Lungs | no <wheeze>": "Lungs no <wheeze>",
     # Questions and answers.
     "<Fever>? No. Cough? Yes, for a week.": "<Fever>? No.",
     "Fever? No. <Cough>? Yes, for a week.": "<Cough>? Yes, for a week.",
@@ -107,6 +185,10 @@ Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>
 Denies fever - chills - <cough>|ratio 3 : 1 - no <fever>|Mg++ low; <tetany>
 Ran f() for <fever>|Signed ______ for <fever>
 He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
+He has no <pain> and was negative|No <fever> yes cough|K+ 3.1, Na+ 140, <gout>
+Afebrile no <cough> present|HER2-positive and ER-negative <cancer>|He said: <pain>: bad
+Donor and recipient were negative and <CMV> positive|Flu neg and <COVID> neg
+Seen at 10:30; plan: <CT>|Fever no better, <cough> no worse|follow-up <no-show>
 """.strip().replace("\n", "|").split("|")
 
 
@@ -162,6 +244,66 @@ def test_every_item_of_a_row_is_read_with_its_own_answer(items, data, row):
         pairs = zip(marked(items, item), answers)
         text = between.join(form.format(*pair) for pair in pairs)
         assert reads(text).rstrip(",") == f"<{item}>: {ANSWERS[answer]}"
+
+
+LABELS = ["Fever", "Chest pain", "SOB", "N/V", "Hep C", "Pain in the chest", "B12"]
+VALUES = ["mild", "4/10", "None Reported", "pending", "Never smoker", "1+", "No", "NO"]
+VALUES += ["Yes, at night", "not seen today", "NORMAL", "trace", "37.2 C", "yes"]
+GAPS = ["  ", "    ", "\t", " | ", "; ", ";", " / "]
+
+
+@given(
+    st.lists(st.sampled_from(LABELS), min_size=2, max_size=6, unique=True),
+    st.data(),
+    st.sampled_from(GAPS),
+    st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_every_label_behind_a_gap_is_read_with_its_own_value(items, data, gap, capital):
+    values = [data.draw(st.sampled_from(VALUES)) for _ in items]
+    if capital:
+        items, values = [i.upper() for i in items], [v.upper() for v in values]
+    for item, value in zip(items, values):
+        names = marked(items, item)
+        text = gap.join(f"{name}: {said}" for name, said in zip(names, values))
+        assert reads(text).rstrip("; ") == f"<{item}>: {value}"
+
+
+BARE = {"no": "yes", "NO": "YES", "N": "Y", "Denied": "Reported", "neg": "pos"}
+BARE |= {"NEGATIVE": "POSITIVE", "-ve": "+ve", "Absent": "Present", "-": "+"}
+BETWEEN = [" ", "  ", ", ", " / ", "; "]
+
+
+@given(
+    st.lists(st.sampled_from(LABELS[:6]), min_size=2, max_size=6, unique=True),
+    st.data(),
+    st.sampled_from(sorted(BARE)),
+    st.sampled_from(BETWEEN),
+)
+@settings(max_examples=80, deadline=None)
+def test_questions_and_answers_alone_are_a_row(items, data, no, between):
+    said = [no, BARE[no], *(data.draw(st.sampled_from([no, BARE[no]])) for _ in items)]
+    for item, answer in zip(items, said):
+        pairs = zip(marked(items, item), said)
+        row = reads(between.join(f"{name} {answer}" for name, answer in pairs))
+        assert row.rstrip(",; ") in (
+            reads(f"<{item}>: {answer}"),
+            f"<{item}>: {answer}",
+        )
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=6, unique=True),
+    st.sampled_from(["•", "▪", "-", "*", "({})", "{})", "{}."]),
+    st.sampled_from(["No {}", "{}", "Mild {}"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_marker_within_a_list_begins_an_item(items, marker, first):
+    items[0] = f"no {items[0]}"
+    for item in items[1:]:
+        names = [items[0], *(first.format(n) for n in marked(items[1:], item))]
+        text = " ".join(f"{marker.format(n)} {x}" for n, x in enumerate(names, 1))
+        assert reads(text) == first.format(f"<{item}>")
 
 
 BOXES = [("[x]", "[ ]"), ("(X)", "( )"), ("☑", "☐"), ("☒", "☐"), ("✓", "✗"), ("■", "□")]

@@ -8,40 +8,16 @@ what a reader takes a sign for (*edits*): a list marker for nothing, a box for a
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
+from negation_api.text import inline, rows
+from negation_api.text.edits import Edit
 from negation_api.text.lists import Lines
-
-# What is read for an answer, and its words; others are read as they are.
-_READ = {
-    "yes": "y yeah yep true",
-    "no": "n nope false",
-    "none": "nil 0",
-    "negative": "- (-) neg neg. non-reactive nonreactive",
-    "positive": "+ (+) pos pos. reactive",
-    "unknown": "unk n/a ? unsure not_sure not_known not_assessed not_asked not_answered"
-    " declined_to_answer not_done not_tested",
-}
-_WORDS = {
-    word.replace("_", " "): read
-    for read, words in _READ.items()
-    for word in words.split()
-}
-_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not endorses
-reports sometimes occasionally rarely""".split() + ["not detected", "not present"]
-
-
-def _any(words) -> str:
-    return "|".join(
-        re.escape(word).replace(r"\ ", "[ ]")
-        for word in sorted(words, key=len, reverse=True)
-    )
-
+from negation_api.text.rows import AFTER as _AFTER
 
 _SHORT = "yes|no|y|n|yeah|yep|nope|never|unknown|unk|unsure|n/a|not[ ]sure"
-ANSWER = rf"(?:{_any([*_READ, *_WORDS, *_AS_WRITTEN])})"
 
 _EMPTY = "\u2610\u25a1\u25a2\u25fb\u2b1c\uf06f\uf071\uf0a8"
 _TICKS = "\u2611\u2713\u2714\u2705\u221a\U0001f5f8\U0001f5f9\uf0fc\uf0fe"
@@ -72,11 +48,6 @@ _YES_NO = re.compile(
 _YES_NO_END = re.compile(rf"(?<!\w)(?:{_SHORT})[ \t]*\Z", re.I | re.X)
 
 
-def as_read(answer: str) -> str | None:
-    """Give the word that is read for *answer*, None if it is read as it is."""
-    return _WORDS.get(answer.lower())
-
-
 # What stands above boxes side by side, at the end of its line.
 _COLUMNS = re.compile(
     r"""(?<![^ \t|/]) (?: (?P<yes> y(?:es)? [ \t|/]++ no? ) | no? [ \t|/]++ y(?:es)? )
@@ -85,25 +56,6 @@ _COLUMNS = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 
-# An answer and what stands between it and its question.
-_ANSWERED = re.compile(
-    rf"""(?= [:=?|,;._\u2026 \t] )
-    (?: (?P<colon> [:=?] ) [ \t]*+
-      | (?P<gap> (?<![ \t\n|\]){_EMPTY}{_TICKS}{_FULL}{_X_BOXES}])
-        (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
-          | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
-          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
-      (?P<answer> {ANSWER} ) (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
-      | [ \t] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?! [\d/] ) ) )""",
-    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
-)
-# Fields of a row for each answer; with more, it is words with wide gaps between them.
-MAX_FIELDS = 3
-_FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
-_STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
-_AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
-_CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
-_DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
 # Answers before what is answered: "Yes: fever  No: cough".
 _LED = re.compile(
     r"(?=[pnydera])(?<![^\s,;.])(?:pos(?:itive)?s?|neg(?:ative)?s?|yes|no|denies"
@@ -122,14 +74,6 @@ _RULE = re.compile(
 _PIPE = re.compile(r"(?<![ \t|])[ \t]*+\|[ \t|]*+")
 
 
-class Edit(NamedTuple):
-    """What is read in the place of ``[start, end)``."""
-
-    start: int
-    end: int
-    words: str
-
-
 class Forms:
     """The cuts and edits of a text.
 
@@ -142,8 +86,9 @@ class Forms:
         :param more: cuts and edits that come before others; they hold no other cuts.
         """
         self._text, self._lines = text, lines
-        found = [*Boxes(text, lines).items(), *_answers(text, lines)]
-        found += chain(_led(text, lines), _questions(text), _tables(text))
+        found = [*Boxes(text, lines).items(), *rows.items(text, lines)]
+        found += chain(inline.items(text, lines), _led(text, lines))
+        found += chain(_questions(text), _tables(text))
         gaps = {
             place
             for item in more
@@ -177,6 +122,11 @@ class Forms:
         """Tell whether something else is read in the place of what is at *offset*."""
         place = bisect_right(self._starts, offset) - 1
         return place >= 0 and offset < self._edits[place].end
+
+    def parts(self, start: int, end: int) -> bool:
+        """Tell whether an item begins within, behind *start*."""
+        place = bisect_right(self.cuts, start)
+        return place < len(self.cuts) and self.cuts[place] < end
 
 
 # --- boxes ------------------------------------------------------------------------
@@ -385,57 +335,7 @@ def _sign(mark: str, marks: set[str]) -> str:
     return "-" if marks & (_TICKED | _X_BOX) else "?"
 
 
-# --- answers ----------------------------------------------------------------------
-
-
-def _answers(text: str, lines: Lines) -> Iterator[int | Edit]:
-    """Cut rows of answers between them, and read each as a word."""
-    rows = {}
-    for line, found in lines.group(_ANSWERED.finditer(text)):
-        num_fields = 1 + len(_FIELD.findall(text, *lines.span(line)))
-        if MAX_FIELDS * len(found) < num_fields:
-            found = [match for match in found if not (match["gap"] or "-").isspace()]
-        if found:
-            rows[line] = found
-    for line, found in rows.items():
-        end = lines.span(line)[1]
-        for match in found:
-            if len(found) > 1 or _is_answer(match, text[match.end("answer") : end]):
-                yield from _answer(match)
-        for match, following in pairwise(found):
-            yield _next_item(text, match.end("answer"), following.start())
-        last = found[-1].end("answer")
-        rest = _AFTER.match(text, last, end).end()
-        if rest == end and line + 1 in rows:
-            yield lines.span(line + 1)[0]
-        elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
-            yield rest
-
-
-def _is_answer(match: re.Match, rest: str) -> bool:
-    """Tell whether the only answer of a line is one."""
-    gap = match["gap"]
-    if not gap or _STRONG.search(gap):
-        return True
-    return not gap.isspace() and not rest.strip(" \t.")
-
-
-def _answer(match: re.Match) -> Iterator[Edit]:
-    if match["gap"] or match["colon"] == "=":
-        begins = match.start("gap") if match["gap"] else match.start("colon")
-        yield Edit(begins, match.start("answer"), ": ")
-    if words := _WORDS.get(match["answer"].lower()):
-        glued = match["colon"] and match.end("colon") == match.start("answer")
-        yield Edit(*match.span("answer"), f" {words}" if glued else words)
-
-
-def _next_item(text: str, start: int, end: int) -> int:
-    """Give where the next question begins, after an answer and what is said to it."""
-    places = [found.end() for found in _DELIMITER.finditer(text, start, end)]
-    begins = [_AFTER.match(text, place, end).end() for place in places]
-    begins = [place for place in begins if place < end] or [start]
-    capital = (at for at in begins if _CAPITAL.match(text, at))
-    return next(capital, begins[-1])
+# --- questions and tables ---------------------------------------------------------
 
 
 def _led(text: str, lines: Lines) -> Iterator[int]:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from negation_api.text.forms import ANSWER, Edit, as_read, is_box
+from negation_api.text.answers import ANSWER, as_read
+from negation_api.text.edits import Edit
+from negation_api.text.forms import is_box
 from negation_api.text.line_breaks import ANSWERS, goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words

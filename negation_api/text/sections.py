@@ -117,7 +117,7 @@ _PARTS = frozenset(
     musculoskeletal psychiatric gastrointestinal genitourinary respiratory eyes ent
     cardiac pulmonary pulm gi gu renal endocrine medical surgical allergies""".split()
 )
-_RELATIVES = re.compile(
+RELATIVES = re.compile(
     r"\b(?:mother|father|mom|dad|parents?|(?:half-?)?(?:brother|sister)s?|siblings?"
     r"|sons?|daughters?|child|children|[mp]aternal|grand\w+|[mp]g[mf]|aunts?|uncles?"
     r"|cousins?|spouse|husband|wife|relatives?|twin|neph?ew|niece)\b",
@@ -255,7 +255,7 @@ _EMPHASIS = "#_=<|["
 def _ends(text: str, match: re.Match) -> bool:
     """Tell whether a heading that is not known ends the section before it."""
     name, start = match["name"], match.start()
-    if _RELATIVES.search(name) or _fold(name) in _PARTS or len(name.split()) > 5:
+    if RELATIVES.search(name) or _fold(name) in _PARTS or len(name.split()) > 5:
         return False
     gap = text[max(0, start - 4) : start].replace(" ", "").endswith("\n\n")
     return len(name) > 3 and (name.isupper() or gap and name[:1].isupper())

@@ -219,7 +219,9 @@ class SegmentedText:
                 if self._stops(self._starts[-1], found):
                     self._add(found.end(), None)
             elif found["heading"]:
-                if not self._forms.hides(found.start()):  # "N, HTN:"
+                # "N, HTN:"
+                inside = self._forms.hides(found.start())
+                if not (inside or self._forms.parts(*found.span())):
                     self._add(found.start(), None)
             else:
                 line = Span(line_start, found.start())

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from negation_api.text.forms import ANSWER, Edit
+from negation_api.text.answers import ANSWER
+from negation_api.text.edits import Edit
 from negation_api.text.terms import common_forms
 
 _BROKEN = re.compile(

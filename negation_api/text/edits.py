@@ -1,0 +1,11 @@
+"""What a reader takes a piece of a text for."""
+
+from typing import NamedTuple
+
+
+class Edit(NamedTuple):
+    """What is read in the place of ``[start, end)``."""
+
+    start: int
+    end: int
+    words: str

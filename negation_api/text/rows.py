@@ -1,0 +1,279 @@
+"""Rows of answers: what is asked, its answer, the next thing that is asked.
+
+A row is told by its signs ("Fever: N, cough: Y"), by its columns, or by being nothing
+but questions and answers from end to end ("Asthma NO COPD YES").
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, pairwise
+
+from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS
+from negation_api.text.edits import Edit
+from negation_api.text.lists import Lines
+from negation_api.text.sections import RELATIVES, kind_of
+
+# An answer and what stands between it and its question; no question ends with a box.
+_SIGN = r"\u221a\u2500-\u2bff\uf000-\uf0ff\U0001f500-\U0001f5ff"
+_ANSWERED = re.compile(
+    rf"""(?= [:=?|,;._\u2026 \t] )
+    (?: (?P<colon> [:=?] ) [ \t]*+
+      | (?P<gap> (?<![ \t\n|,;\]){_SIGN}])
+        (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
+          | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
+          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) | [^\s.,;]{{2,9}} [ ]
+            [^\s.,;]{{2,12}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
+      (?! n/[vdc]\b | y/n\b )  # "N/V"
+      (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
+      (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
+        | [,;/] [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
+        | [ \t] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?! [\d/] ) ) )""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+# Fields of a row for each answer; with more, it is words with wide gaps between them.
+MAX_FIELDS = 3
+_FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
+_STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
+AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
+_CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
+_DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
+_AMOUNT = re.compile(AMOUNT, re.VERBOSE | re.IGNORECASE)
+
+
+def items(text: str, lines: Lines) -> Iterator[int | Edit]:
+    """Give the cuts and edits of all rows."""
+    whole = dict(chain(_results(text, lines), _bare_rows(text, lines)))
+    yield from chain.from_iterable(whole.values())
+    yield from _answers(text, lines, whole)
+    yield from _fields(text, lines)
+    yield from _references(text)
+
+
+# --- answers behind signs and gaps ------------------------------------------------
+
+
+def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
+    """Cut rows of answers between them, and read each as a word.
+
+    :param known: the lines that are read as a whole.
+    """
+    rows = {}
+    for line, found in lines.group(_ANSWERED.finditer(text)):
+        num_fields = 1 + len(_FIELD.findall(text, *lines.span(line)))
+        if MAX_FIELDS * len(found) < num_fields:
+            found = [match for match in found if not (match["gap"] or "-").isspace()]
+        if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
+            found = []
+        if found and line not in known:
+            rows[line] = found
+    for line, found in rows.items():
+        end = lines.span(line)[1]
+        for match in found:
+            if len(found) > 1 or _is_answer(match, text[match.end("answer") : end]):
+                yield from _answer(match)
+        for match, following in pairwise(found):
+            yield _next_item(text, match.end("answer"), following.start())
+        last = found[-1].end("answer")
+        rest = AFTER.match(text, last, end).end()
+        if rest == end and line + 1 in rows:
+            yield lines.span(line + 1)[0]
+        elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
+            yield rest
+
+
+def _is_answer(match: re.Match, rest: str) -> bool:
+    """Tell whether the only answer of a line is one."""
+    gap = match["gap"]
+    if not gap or _STRONG.search(gap):
+        return True
+    return not gap.isspace() and not rest.strip(" \t.")
+
+
+def _answer(match: re.Match) -> Iterator[Edit]:
+    if match["gap"] or match["colon"] == "=":
+        begins = match.start("gap") if match["gap"] else match.start("colon")
+        yield Edit(begins, match.start("answer"), ": ")
+    if words := WORDS.get(match["answer"].lower()):
+        glued = match["colon"] and match.end("colon") == match.start("answer")
+        yield Edit(*match.span("answer"), f" {words}" if glued else words)
+
+
+def _next_item(text: str, start: int, end: int) -> int:
+    """Give where the next question begins, after an answer and what is said to it."""
+    if gap := _gap(text, start, end):
+        return gap.end()
+    places = [found.end() for found in _DELIMITER.finditer(text, start, end)]
+    begins = [AFTER.match(text, place, end).end() for place in places]
+    begins = [place for place in begins if place < end] or [start]
+    capital = (at for at in begins if _CAPITAL.match(text, at))
+    return next(capital, begins[-1])
+
+
+# --- nothing but questions and answers --------------------------------------------
+
+_LAST = re.compile(rf"(?<=[\w :=\u2013\u2014-]){BARE_ANSWER}\.?[ \t]*\Z", re.I)
+_PAIR = re.compile(
+    rf"""(?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
+      | (?<=[^\W\d_]) (?= [+-] ) )
+    (?! n/[vdc]\b | y/n\b ) (?P<answer> {BARE_ANSWER} )
+    (?P<after> [ ]*+[/,;|][ ]*+ | [ \t]++ | \.?[ \t]*+\Z )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_LAST_CHARS, _MAX_QUESTION = 20, 40
+_HEADED = re.compile(r"[^\W\d_][^:\n]{1,40}:[ \t]++(?=\w)")
+_QUESTION = re.compile(r"[^\W\d_][\w'/&()%.+-]*(?: [\w'/&()%.+-]+){0,4}")
+# What no question of a form has, or begins with.
+_PROSE = re.compile(
+    r"\b(?:is|was|are|were|has|had|have|he|she|it|they|we|i|patient|pt|that|this|there"
+    r"|who|which|did|does|do|will|be|been|but|so|than|because|found|no|not)\b"
+    r"|\.\s|\.\.|\A(?:all|and|or|with|for|to|in|on|at|of|from|by|as|if|then|the|a|an)\b"
+    r"|\b(?:and|or|with|for|to|in|on|at|of|from|by|as|the|a|an)\Z",
+    re.IGNORECASE,
+)
+
+
+def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]]:
+    """Give what is read of each line that is questions and answers from end to end."""
+    for line in range(len(lines)):
+        start, end = lines.content(line), lines.span(line)[1]
+        if end - start > 5 and _LAST.search(text[max(start, end - _LAST_CHARS) : end]):
+            headed = _HEADED.match(text, start, end)
+            for begins in {start, headed.end() if headed else start}:
+                pairs = list(_PAIR.finditer(text, begins, end))
+                if _is_row(text, begins, pairs):
+                    yield line, list(_bare_row(pairs))
+                    break
+
+
+def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
+    """Tell whether *pairs* leave nothing over but short questions."""
+    if len(pairs) < 2:
+        return False
+    for pair in pairs:
+        question = text[start : pair.start()]
+        if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
+            return False
+        if _PROSE.search(question):
+            return False
+        start = pair.end()
+    answers = {pair["answer"].lower() for pair in pairs}
+    signed = all(pair["gap"].strip() or "/" in pair["after"] for pair in pairs[:-1])
+    same_kind = len({KIND[answer] for answer in answers}) == 1
+    return signed and len(pairs) > 2 or len(answers) > 1 and (signed or same_kind)
+
+
+def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
+    for pair in pairs:
+        words = WORDS.get(pair["answer"].lower(), pair["answer"])
+        yield Edit(pair.start(), pair.end("answer"), f": {words}")
+        if "/" in pair["after"]:
+            yield Edit(*pair.span("after"), " ")
+    yield from (pair.end() for pair in pairs[:-1])
+
+
+# --- fields, each with its colon --------------------------------------------------
+
+_COLON = re.compile(r"(?<=\S)[ ]?:(?=[ \t]|$)|(?<=[^\W\d_]):(?=[^\s/:])", re.M)
+_WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
+_LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
+_TO_FILL = re.compile(r"[ \t]*+_{2,}+(?=(?P<gap>[ \t|;]*))")
+# What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
+_SAID_OF_ALL = re.compile(
+    r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?s?|absent|risks?|if|return"
+    r"|precautions?)\b",
+    re.IGNORECASE,
+)
+
+
+def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
+    """Cut before each "label:" behind a gap; read a value that is blank as unknown."""
+    for line, colons in lines.group(_COLON.finditer(text)):
+        start, end = lines.content(line), lines.span(line)[1]
+        if len(colons) < 2 and "__" not in text[start:end]:
+            continue
+        first = text[start : colons[0].start()][-60:]
+        nested = _LABEL.fullmatch(text, *_between(colons)) and RELATIVES.search(first)
+        if nested or _SAID_OF_ALL.search(first):
+            continue
+        num_fields = 1 + len(_FIELD.findall(text, start, end))
+        if num_fields <= MAX_FIELDS * len(colons):
+            yield from _cut_fields(text, colons, start, end)
+
+
+def _between(colons: list[re.Match]) -> tuple[int, int]:
+    """Give where what stands between the first two colons starts and ends."""
+    return colons[0].end(), colons[1].start() if len(colons) > 1 else colons[0].end()
+
+
+def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
+    label, edge = text[start : colons[0].start()][-_MAX_QUESTION:], colons[0].end()
+    for following in [*colons[1:], None]:
+        until = following.start() if following else end
+        to_fill = _TO_FILL.match(text, edge, until)
+        begins = to_fill.end("gap") if to_fill else edge
+        gap = _gap(text, edge, until) if following else None
+        is_label = following and _LABEL.fullmatch(text, begins, until)
+        if to_fill and (is_label or begins == until):
+            yield Edit(*to_fill.span(), " unknown")
+            yield from [begins] if following else []
+        elif gap and gap.start() == edge:
+            if not _leads(label, gap, text[gap.end() : until]):
+                yield Edit(edge, edge, " unknown")
+                yield gap.end()
+        elif gap:
+            yield gap.end()
+            if "/" in gap.group():
+                yield Edit(*gap.span(), " ")
+        if following:
+            label = text[gap.end() if gap else max(edge, until - 40) : until]
+            edge = following.end()
+
+
+def _gap(text: str, start: int, end: int) -> re.Match | None:
+    """Give the gap before the label that ends at *end*, if one is there."""
+    gaps = list(_WIDE.finditer(text, max(start, end - 60), end))
+    is_label = gaps and _LABEL.fullmatch(text, gaps[-1].end(), end)
+    return gaps[-1] if is_label else None
+
+
+def _leads(label: str, gap: re.Match, following: str) -> bool:
+    """Tell whether *label* has no value of its own but leads, or a gap before it."""
+    if gap.group() == "  " or len(following.split()) > 3 or following[0].islower():
+        return True
+    return bool(RELATIVES.search(label)) or kind_of(label) is not None
+
+
+# --- results and what is normal ---------------------------------------------------
+
+_NUMBER = r"[<>]?\d[\d.,]*+\+? (?: [ ]?[A-Za-z/%]{1,10} )?"
+_RESULT = re.compile(
+    rf"""^ [ \t]*+ [^\W\d_] (?: [ ]?[^\s|:] ){{1,40}}+ :?
+    (?P<gap> [ ]{{2,}}+ | [ ]*+[\t|][ \t|]*+ )
+    (?P<value> {ANSWER} | {AMOUNT} | {_NUMBER} )
+    (?: [ ]{{1,2}} (?: \( [A-Z*]{{1,2}} \) | [HLA*]{{1,2}} ) | \* )?
+    (?P<normal> (?: [ ]{{2,}}+ | [ ]*+[\t|][ \t|]*+ ) (?: neg(?:ative)?
+      | non-?reactive | not[ ]detected | none(?:[ ](?:seen|detected))? | normal | absent
+      ) ) [ \t|]*+ $""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_REFERENCE = re.compile(
+    rf"""(?<=\w) [ \t]++
+    \(? (?: ref(?:erence)?\.? (?:[ ](?:range|interval|values?))?
+      | normal[ ](?:range|values?) | expected ) [ ]? : [ ]?
+    (?: {ANSWER} (?!\w) | normal
+      | [<>]?=?\d[\d.]*+ (?: [ ]?-[ ]?[\d.]{{1,8}} )? ) \)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def _results(text: str, lines: Lines) -> Iterator[tuple[int, list[Edit]]]:
+    """Read the first of two values: the second is what is normal."""
+    for found in _RESULT.finditer(text):
+        value = WORDS.get(found["value"].lower(), found["value"])
+        edits = [Edit(found.start("gap"), found.end("value"), f": {value}")]
+        yield lines.at(found.start("gap")), [*edits, Edit(*found.span("normal"), "")]
+
+
+def _references(text: str) -> Iterator[Edit]:
+    if ":" in text:
+        yield from (Edit(*found.span(), "") for found in _REFERENCE.finditer(text))
