@@ -17,7 +17,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from negation_api.text.forms import BOX_SIGNS, Forms, is_box
+from negation_api.text.boxes import BOX_SIGNS, is_box
+from negation_api.text.forms import Forms
 from negation_api.text.line_breaks import ANSWERS, LineBreaks
 from negation_api.text.line_breaks import begins_item, is_rule, last_word
 from negation_api.text.lists import Lines
@@ -218,7 +219,10 @@ class SegmentedText:
             else:
                 line = Span(line_start, found.start())
                 line_start = found.end()
-                lead = self._lead_in(line, found, lead)
+                answers = self._forms.hangs(line.start)
+                lead = None if answers else self._lead_in(line, found, lead)
+                if not _is_blank(found.group()) and self._forms.hangs(found.end()):
+                    continue
                 ends = _is_blank(found.group()) or line.end in self._heads
                 if ends or self._breaks.ends_sentence(
                     line, found.end(), self._starts[-1]
