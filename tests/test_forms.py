@@ -118,6 +118,13 @@ FORMS = {
     "○ Headache\n● <Dizziness>\n○ Tinnitus": "<Dizziness>",
     "● HTN\n○ on <lisinopril>\n● Gout": "on <lisinopril>",
     "● HTN\n  ○ on <lisinopril>\n● Gout": "on <lisinopril>",
+    # Columns that are answers.
+    "| Condition | Yes | No |\n| <Gout> |  | X |\n| HTN | X |  |": "<Gout>: No",
+    "| Condition | Yes | No |\n| Gout |  | X |\n| <HTN> | X |  |": "<HTN>: Yes",
+    "Condition\tYes\tNo\n<Gout>\t\tX\nHTN\tX\t": "<Gout>: No",
+    "Test | Pos | Neg\n--- | --- | ---\n<HIV> | | ✓\nHCV | ✓ |": "<HIV>: negative",
+    "| Sign | Present | Absent | Note |\n| <Rub> | | x | soft |": "<Rub>: Absent soft",
+    "Positive Negative\n[ ] [x] <HIV>": "(-) <HIV>",
     # Rows of answers.
     "Diabetes: N  <Stroke>: Y  Gout: N": "<Stroke>: yes",
     "<Diabetes>: N, HTN: Y": "<Diabetes>: no,",
@@ -317,6 +324,25 @@ def test_what_is_asked_may_stand_behind_its_choices(items, data, choices, boxes,
             for name, p in zip(marked(items, item), picked)
         )
         assert reads(text) == f"{choices[pick]} <{item}>"
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4, unique=True),
+    st.data(),
+    st.sampled_from(CHOICES),
+    st.sampled_from("xX✓✗"),
+    st.sampled_from((" | ", "\t", "|")),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_mark_below_an_answer_is_read_as_that(items, data, choices, mark, bar, ruled):
+    picked = [data.draw(st.sampled_from(sorted(choices))) for _ in items]
+    for item, pick in zip(items, picked):
+        rows = [["Condition", *choices]] + [["---"] * (len(choices) + 1)] * ruled
+        for name, p in zip(marked(items, item), picked):
+            rows.append([name, *(mark if c == p else "" for c in choices)])
+        text = "\n".join(map(bar.join, rows))
+        assert reads(text) == f"<{item}>: {choices[pick]}"
 
 
 LINES = st.lists(

@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from negation_api.text.boxes import AFTER as _AFTER
 from negation_api.text.boxes import BOX_SIGNS, UNKNOWN_WORDS, Boxes, Edit
+from negation_api.text.columns import read_columns
 from negation_api.text.lists import Lines
 
 # What is read for an answer, and its words; others are read as they are.
@@ -90,7 +91,7 @@ class Forms:
         self._text, self._lines = text, lines
         boxes = Boxes(text, lines, _CHOSEN)
         self._hanging = boxes.hanging
-        found = [*boxes.items()]
+        found = [*read_columns(text, lines, _CHOSEN), *boxes.items()]
         others = chain(_answers(text, lines), _led(text, lines), _questions(text))
         found += (other for other in others if not boxes.choosing(other))
         found += _tables(text)
