@@ -96,6 +96,11 @@ FORMS = {
     "fever___ <cough>_x_ rash___": "<cough>",
     "þ Hypertension  ¨ <Gout>": "(-) <Gout>",
     "þ <Hypertension>  ¨ Gout": "<Hypertension>",
+    "HEENT: [x] Normal [ ] Abnormal: <rash>": "(-) Abnormal: <rash>",
+    "HEENT: [ ] Normal [x] Abnormal: <rash>": "HEENT: Abnormal: <rash>",
+    "<HEENT>: [x] Normal [ ] Abnormal: rash": "<HEENT>: Normal",
+    "<Wheezing>: [ ] R [ ] L [x] None": "<Wheezing>: None",
+    "<Edema>: [ ] 0 [x] 1+ [ ] 2+": "<Edema>: 1+",
     # Items, though an answer is among them.
     "Symptoms: [ ] <fever> [ ] cough [x] none": "(-) <fever>",
     "Allergies: [x] None [ ] <Latex>": "(-) <Latex>",
@@ -111,6 +116,7 @@ FORMS = {
         "Do you have <gout>? Yes"
     ),
     "1. Fever:\n[ ] Yes\n[x] No\n2. <Gout>:\n[x] Yes\n[ ] No": "<Gout>: Yes",
+    "<Gout>:\n[ ] Yes, since ____\n[x] No": "<Gout>: No",
     "<Pain>:\n[ ] None\n[x] Mild\n[ ] Severe": "<Pain>: Mild",
     "Symptoms:\n[ ] <fever>\n[x] cough\n[ ] none": "Symptoms: (-) <fever>",
     # Rings, boxes or bullets.
@@ -124,6 +130,7 @@ FORMS = {
     "Condition\tYes\tNo\n<Gout>\t\tX\nHTN\tX\t": "<Gout>: No",
     "Test | Pos | Neg\n--- | --- | ---\n<HIV> | | ✓\nHCV | ✓ |": "<HIV>: negative",
     "| Sign | Present | Absent | Note |\n| <Rub> | | x | soft |": "<Rub>: Absent soft",
+    "| Sign | Yes | No |\n| Rub | ☐ | ☒ |\n| <Rash> | ☒ | ☐ |": "<Rash>",
     "Positive Negative\n[ ] [x] <HIV>": "(-) <HIV>",
     # Rows of answers.
     "Diabetes: N  <Stroke>: Y  Gout: N": "<Stroke>: yes",

@@ -63,7 +63,7 @@ _OTHERS = _words(
     """false positive negative pos neg pos. neg. present absent denies denied endorses
     endorsed reports reported reactive non-reactive nonreactive none nil detected
     not_detected not_present normal abnormal confirmed suspected ruled_out possible
-    probable likely unlikely declined_to_answer"""
+    probable likely unlikely definite declined_to_answer"""
 )
 ANSWER_WORDS = _SHORT | _AFFIRMED | UNKNOWN_WORDS | _OTHERS
 _DEGREES = _words(
@@ -72,7 +72,7 @@ _DEGREES = _words(
     sometimes rare rarely often always daily weekly monthly intact decreased increased
     reduced borderline equivocal indeterminate inconclusive active inactive resolved
     controlled uncontrolled improved worse stable left right bilateral other pending
-    refused declined in_the_past 1+ 2+ 3+ 4+ low high"""
+    refused declined in_the_past 0 1+ 2+ 3+ 4+ low high r l"""
 )
 
 
@@ -83,7 +83,8 @@ def _any(words) -> str:
     )
 
 
-CHOICE = rf"(?:{_any(ANSWER_WORDS | _DEGREES)})"
+CHOICE_WORDS = ANSWER_WORDS | _DEGREES
+CHOICE = rf"(?:{_any(CHOICE_WORDS)})"
 _ENDS = r"(?![-/]?\w)"
 _AHEAD = re.compile(
     rf"[ \t]*+ (?P<word> {CHOICE} ) {_ENDS}"
@@ -339,14 +340,20 @@ class Boxes:
         for place, (box, group) in enumerate(zip(row.boxes, row.groups)):
             begins, ends = box.pair
             following = row.boxes[place + 1].pair[0] if place < last else row.end
-            more = place < last and row.groups[place + 1] is group
-            if group.are_choices:
+            beside = row.groups[place + 1] if place < last else None
+            # In the row, or in a line below it.
+            more = beside is group or not beside and box is not group.boxes[-1]
+            told = _tells(text[ends:following]) and group.are_choices and row.leads
+            item = not group.are_choices
+            if told and not (more or asks_after or group.ticks(box)):
+                item = True  # "[x] Normal [ ] Abnormal: rash"
+            if item:
+                yield self._edit(box, _sign(box.mark, marks), row.leads)
+            else:
                 until = following if more else ends
                 yield self._choice(box, group, until, asks_after, marks)
-            else:
-                yield self._edit(box, _sign(box.mark, marks), row.leads)
             rest = AFTER.match(text, ends, row.end).end()
-            if row.leads and not group.are_choices:
+            if row.leads and item:
                 yield box.start
             elif asks_after:
                 if place and row.groups[place - 1] is not group:
@@ -354,7 +361,7 @@ class Boxes:
                 number = None if more else _ENUMERATED.match(text, ends, row.end)
                 if number:
                     yield Edit(*number.span(), " ")
-            elif not more and rest < following:
+            elif not (more or told) and rest < following:
                 yield rest
 
     def _choice(self, box, group: Group, until: int, asks_after, marks) -> Edit:
@@ -366,6 +373,8 @@ class Boxes:
                 return Edit(start, until, f" {word} ")
             return Edit(start, end, f" {word}")
         if box is not group.boxes[-1] or any(map(group.ticks, group.boxes)):
+            if _tells(self._text[end:until]):
+                return Edit(start, end, f" (-) {box.answer['word']}")
             return Edit(start, until, " ")
         if len(group.boxes) > 1:
             return Edit(start, end, " (?) " if asks_after else " unknown")
@@ -505,6 +514,12 @@ def _hang(row: Row, above: Row | None, text: str, lines: Lines) -> None:
         open_.boxes += row.boxes
         row.groups = [open_] * len(row.boxes)
         row.hangs = True
+
+
+def _tells(rest: str) -> bool:
+    """Tell whether what follows a choice says what it is: "Abnormal: rash"."""
+    told = rest.lstrip(" \t").startswith(":") and not _MORE.match(rest)
+    return told and any(map(str.isalnum, rest))
 
 
 def _choices(row: Row) -> Iterator[tuple[int, int]]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from negation_api.text.boxes import ANSWER_WORDS, CHOICE, Edit
+from negation_api.text.boxes import ANSWER_WORDS, CHOICE, CHOICE_WORDS, Edit
 from negation_api.text.lists import Lines
 
 _HEADING = re.compile(
@@ -33,12 +33,13 @@ def read_columns(
                 break
             start, end = lines.span(line)
             cells = _cells(text, start, end)
-            marked = [
+            answers = [
                 (cell, column)
                 for cell, column in zip(cells[1:], columns[1:])
-                if _MARK.fullmatch(text, *cell)
+                if text[slice(*column)].lower() in CHOICE_WORDS and cell[0] < cell[1]
             ]
-            if len(marked) == 1:
+            marked = [both for both in answers if _MARK.fullmatch(text, *both[0])]
+            if len(answers) == len(marked) == 1:
                 (_, ends), column = marked[0]
                 word = text[slice(*column)]
                 yield start
