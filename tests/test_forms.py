@@ -94,6 +94,8 @@ FORMS = {
     "<Fever>: Yes___ No_X_": "<Fever>: No",
     "<fever>___ cough_x_ rash___": "<fever> (-)",
     "fever___ <cough>_x_ rash___": "<cough>",
+    "___Yes _X_No <fever>": "No <fever>",
+    "___fever _x_<cough>": "<cough>",
     "þ Hypertension  ¨ <Gout>": "(-) <Gout>",
     "þ <Hypertension>  ¨ Gout": "<Hypertension>",
     "HEENT: [x] Normal [ ] Abnormal: <rash>": "(-) Abnormal: <rash>",
@@ -175,7 +177,8 @@ T: 37 P: 80 R: 18 <fever>|[**Name (NI) 123**] has <fever>|At 10:30: no <fever>
 - 5 mmol <potassium>|see http://a.b/c?x=no <fever>|mail a@b.com: <fever>
 Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>
 Denies fever - chills - <cough>|ratio 3 : 1 - no <fever>|Mg++ low; <tetany>
-Þorbjörn á það; <fever> þ|Wrote foo_x_ for <fever>|Group (o) has <fever>
+Þorbjörn á það; <fever> þ|Wrote foo_x_ for <fever>|Wrote a_x_b for <fever>
+Group (o) has <fever>
 Ran f() for <fever>|Signed ______ for <fever>
 He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 """.strip().replace("\n", "|").split("|")

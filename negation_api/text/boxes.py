@@ -32,8 +32,8 @@ _BOX = re.compile(
         | yes|no ) \)
     | \{{ (?P<curly> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? ) \}}
     | [\[(] [ ]? (?P<dot> [{_DOTS}] ) [ ]? [\])]
-    | (?<![\d_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\w_])
-    | (?<![\d_]) (?P<line> _{{2,10}}+ ) (?![\w_])
+    | (?<![\d_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\d_])
+    | (?<![\d_]) (?P<line> _{{2,10}}+ ) (?![\d_])
     | (?P<sign> [{EMPTY}{TICKS}{FULL}{_CROSSES}{X_BOXES}] ) \ufe0f?
     | (?<!\w) (?P<latin> [{"".join(_LATIN)}] ) (?= [ \t] | (?-i: [A-Z] ) )
     | (?P<ring> [{_RINGS}] )""",
@@ -433,8 +433,9 @@ def _kinds(text: str, lines: Lines, matches: list[re.Match]) -> set[str]:
     for match in matches:
         of.setdefault(match.lastgroup, []).append(match)
     kinds, blanks = set(), of.get("blank", [])
-    # A bare line of underscores is a box where another is marked.
-    glued = all(text[max(0, match.start() - 1)].isalpha() for match in blanks)
+    # A bare line of underscores is a box where another is marked, "foo_x_" is none.
+    beside = (text[max(0, m.start() - 1)] + text[m.end() : m.end() + 1] for m in blanks)
+    glued = all(any(map(str.isalpha, each)) for each in beside)
     if blanks and not (glued and len(blanks) + len(of.get("line", [])) < 2):
         kinds |= {"blank", "line"}
     brackets = chain(of.get("square", []), of.get("round", []))
