@@ -103,6 +103,9 @@ FORMS = {
     "<HEENT>: [x] Normal [ ] Abnormal: rash": "<HEENT>: Normal",
     "<Wheezing>: [ ] R [ ] L [x] None": "<Wheezing>: None",
     "<Edema>: [ ] 0 [x] 1+ [ ] 2+": "<Edema>: 1+",
+    "[ ] Yes [x] No Any <gout>?\n[x] Yes [ ] No Any HTN?": "No Any <gout>?",
+    "[ ] Yes [x] No Any gout?\n[x] Yes [ ] No Any <HTN>?": "Yes Any <HTN>?",
+    "ROS: [x] Negative [ ] Positive for <fever>": "(-) Positive for <fever>",
     # Items, though an answer is among them.
     "Symptoms: [ ] <fever> [ ] cough [x] none": "(-) <fever>",
     "Allergies: [x] None [ ] <Latex>": "(-) <Latex>",
@@ -130,6 +133,7 @@ FORMS = {
     "| Condition | Yes | No |\n| <Gout> |  | X |\n| HTN | X |  |": "<Gout>: No",
     "| Condition | Yes | No |\n| Gout |  | X |\n| <HTN> | X |  |": "<HTN>: Yes",
     "Condition\tYes\tNo\n<Gout>\t\tX\nHTN\tX\t": "<Gout>: No",
+    "| | Yes | No |\n| <Gout> | | X |": "<Gout>: No",
     "Test | Pos | Neg\n--- | --- | ---\n<HIV> | | ✓\nHCV | ✓ |": "<HIV>: negative",
     "| Sign | Present | Absent | Note |\n| <Rub> | | x | soft |": "<Rub>: Absent soft",
     "| Sign | Yes | No |\n| Rub | ☐ | ☒ |\n| <Rash> | ☒ | ☐ |": "<Rash>",

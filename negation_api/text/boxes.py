@@ -92,7 +92,11 @@ _AHEAD = re.compile(
     re.I | re.X,
 )
 # Behind another choice one blank is enough: "[x] Yes [ ] No Asthma".
-_BESIDE = re.compile(rf"[ \t]*+ (?P<word> {_any(ANSWER_WORDS)} ) {_ENDS}", re.I | re.X)
+_BESIDE = re.compile(
+    rf"""[ \t]*+ (?P<word> {_any(ANSWER_WORDS)} ) {_ENDS}
+    (?! [ ]{{1,2}} (?: for|of|to|with|in|on|at|by|from|except|without|and|or ) \b )""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _BEHIND = re.compile(rf"(?<!\w) (?P<word> {CHOICE} ) [ ]?:?[ \t]*\Z", re.I | re.X)
 _MAX_BEHIND = 60  # characters before a box in which its word stands
 _BARS = " \t|/,;."
@@ -234,8 +238,13 @@ class Boxes:
 
     def items(self) -> Iterator[int | Edit]:
         """Give the cuts and edits."""
+        last = None  # the last line whose question stands behind its choices
         for row in self._rows:
             yield from self._items(row)
+            if row.asks_after(self._text):
+                if last == row.line - 1:
+                    yield self._first(row.line)
+                last = row.line
             below = row.line + 1
             if row.hangs and below < len(self._lines):
                 if not self._lines.is_blank(below):

@@ -12,6 +12,7 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
+_FIRST = re.compile(r"[ ]*+\|?")
 _BREAK = re.compile(r"[\t|]")
 
 
@@ -48,8 +49,7 @@ def read_columns(
 
 def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Give where the words of each cell of a line start and end."""
-    while start < end and text[start] in " |":
-        start += 1
+    start = _FIRST.match(text, start, end).end()
     breaks = [found.start() for found in _BREAK.finditer(text, start, end)]
     edges = zip([start, *(at + 1 for at in breaks)], [*breaks, end])
     return [_strip(text, *cell) for cell in edges]
