@@ -61,6 +61,83 @@ FORMS = {
     "<Diabetes>: ☐ Yes ☒ No": "<Diabetes>: No",
     "☑ Yes ☐ No  Diabetes\n☐ Yes ☑ No  <Gout>": "No <Gout>",
     "<Fever>? [ ] Yes [x] No": "<Fever>? No",
+    # Boxes of other answers.
+    "<HIV>: ( ) Positive (x) Negative ( ) Unknown": "<HIV>: Negative",
+    "<HIV> [ ] Pos [x] Neg": "<HIV> negative",
+    "[x] Pos [ ] Neg <HIV>": "positive <HIV>",
+    "<Murmur>: ☐ Present ☒ Absent": "<Murmur>: Absent",
+    "<Fever>: ☒ Denies ☐ Endorses": "<Fever>: Denies",
+    "<HIV>: ☐ Reactive ☒ Non-reactive": "<HIV>: negative",
+    "<Gout>: ☐ True ☒ False": "<Gout>: no",
+    "<Edema>: [x] None [ ] Mild [ ] Moderate": "<Edema>: None",
+    "<Edema>: [ ] None [x] Mild [ ] Moderate": "<Edema>: Mild",
+    "<Pain>: [ ] Mild [x] Severe": "<Pain>: Severe",
+    "<Smoking>: ☐ Current ☐ Past ☑ Never": "<Smoking>: Never",
+    "<Stroke>: [ ] Confirmed [ ] Suspected [x] Ruled out": "<Stroke>: Ruled out",
+    "<Gout>: ☐ Yes ☐ No ☒ Don’t know": "<Gout>: unknown",
+    "<Gout>: ☒ Not assessed": "<Gout>: unknown",
+    "<Pregnancy>: [ ] Yes [ ] No [x] N/A": "<Pregnancy>: unknown",
+    "<Gout>: [ ] Yes [ ] No": "<Gout>: unknown",
+    "[ ] Yes [ ] No <Gout>": "(?) <Gout>",
+    "<Diabetes> [ ] Yes\nGout [x] Yes": "<Diabetes> no",
+    "<Gout>: ☐ Yes ❌ No": "<Gout>: No",
+    "[x] Yes [ ] No <Gout>": "Yes <Gout>",
+    "[x] Yes [ ] No Gout [ ] Yes [x] No <HTN>": "No <HTN>",
+    "☐ Yes ☒ No 1. <Gout>": "No <Gout>",
+    "☐ Yes ☒ No 1. Gout\n☑ Yes ☐ No 2. <HTN>": "Yes <HTN>",
+    "<Gout> Yes: [ ] No: [x]": "<Gout> No",
+    "<Fever> □Yes/■No": "<Fever> No",
+    "<Gout> [ ] Yes, when: ___ [x] No": "<Gout> No",
+    "<Gout>: [x] Yes, when: 2019 [ ] No": "<Gout>: Yes, when: 2019",
+    "<Fever> ( ) Yes (o) No": "<Fever> No",
+    "<Fever> [●] Yes [ ] No": "<Fever> Yes",
+    "<Fever>: Yes___ No_X_": "<Fever>: No",
+    "<fever>___ cough_x_ rash___": "<fever> (-)",
+    "fever___ <cough>_x_ rash___": "<cough>",
+    "___Yes _X_No <fever>": "No <fever>",
+    "___fever _x_<cough>": "<cough>",
+    "þ Hypertension  ¨ <Gout>": "(-) <Gout>",
+    "þ <Hypertension>  ¨ Gout": "<Hypertension>",
+    "HEENT: [x] Normal [ ] Abnormal: <rash>": "(-) Abnormal: <rash>",
+    "HEENT: [ ] Normal [x] Abnormal: <rash>": "HEENT: Abnormal: <rash>",
+    "<HEENT>: [x] Normal [ ] Abnormal: rash": "<HEENT>: Normal",
+    "<Wheezing>: [ ] R [ ] L [x] None": "<Wheezing>: None",
+    "<Edema>: [ ] 0 [x] 1+ [ ] 2+": "<Edema>: 1+",
+    "[ ] Yes [x] No Any <gout>?\n[x] Yes [ ] No Any HTN?": "No Any <gout>?",
+    "[ ] Yes [x] No Any gout?\n[x] Yes [ ] No Any <HTN>?": "Yes Any <HTN>?",
+    "ROS: [x] Negative [ ] Positive for <fever>": "(-) Positive for <fever>",
+    # Items, though an answer is among them.
+    "Symptoms: [ ] <fever> [ ] cough [x] none": "(-) <fever>",
+    "Allergies: [x] None [ ] <Latex>": "(-) <Latex>",
+    "Absent: [ ] <fever> [x] cough": "(-) <fever>",
+    # Boxes below what is asked.
+    "<Gout>:\n[ ] Yes\n[x] No": "<Gout>: No",
+    "- <Gout>\n  - [ ] Yes\n  - [x] No": "<Gout> No",
+    "<Gout>\n  ☐ Yes   ☒ No": "<Gout> No",
+    "<Gout>\nYes [ ]\nNo [x]": "<Gout> No",
+    "<Gout>? [ ] Yes\n        [x] No": "<Gout>? No",
+    "Do you have <gout>?\n☐ Yes\n☒ No": "Do you have <gout>? No",
+    "Do you have <gout>?\n○ No\n● Yes\nCough?\n● No\n○ Yes": (
+        "Do you have <gout>? Yes"
+    ),
+    "1. Fever:\n[ ] Yes\n[x] No\n2. <Gout>:\n[x] Yes\n[ ] No": "<Gout>: Yes",
+    "<Gout>:\n[ ] Yes, since ____\n[x] No": "<Gout>: No",
+    "<Pain>:\n[ ] None\n[x] Mild\n[ ] Severe": "<Pain>: Mild",
+    "Symptoms:\n[ ] <fever>\n[x] cough\n[ ] none": "Symptoms: (-) <fever>",
+    # Rings, boxes or bullets.
+    "○ <Headache>\n● Dizziness\n○ Tinnitus": "(-) <Headache>",
+    "○ Headache\n● <Dizziness>\n○ Tinnitus": "<Dizziness>",
+    "● HTN\n○ on <lisinopril>\n● Gout": "on <lisinopril>",
+    "● HTN\n  ○ on <lisinopril>\n● Gout": "on <lisinopril>",
+    # Columns that are answers.
+    "| Condition | Yes | No |\n| <Gout> |  | X |\n| HTN | X |  |": "<Gout>: No",
+    "| Condition | Yes | No |\n| Gout |  | X |\n| <HTN> | X |  |": "<HTN>: Yes",
+    "Condition\tYes\tNo\n<Gout>\t\tX\nHTN\tX\t": "<Gout>: No",
+    "| | Yes | No |\n| <Gout> | | X |": "<Gout>: No",
+    "Test | Pos | Neg\n--- | --- | ---\n<HIV> | | ✓\nHCV | ✓ |": "<HIV>: negative",
+    "| Sign | Present | Absent | Note |\n| <Rub> | | x | soft |": "<Rub>: Absent soft",
+    "| Sign | Yes | No |\n| Rub | ☐ | ☒ |\n| <Rash> | ☒ | ☐ |": "<Rash>",
+    "Positive Negative\n[ ] [x] <HIV>": "(-) <HIV>",
     # Rows of answers.
     "Diabetes: N  <Stroke>: Y  Gout: N": "<Stroke>: yes",
     "<Diabetes>: N, HTN: Y": "<Diabetes>: no,",
@@ -183,6 +260,8 @@ T: 37 P: 80 R: 18 <fever>|[**Name (NI) 123**] has <fever>|At 10:30: no <fever>
 - 5 mmol <potassium>|see http://a.b/c?x=no <fever>|mail a@b.com: <fever>
 Seen [ ] days ago with <fever>|No - he denies <fever>.|K+ 3.1, no <edema>
 Denies fever - chills - <cough>|ratio 3 : 1 - no <fever>|Mg++ low; <tetany>
+Þorbjörn á það; <fever> þ|Wrote foo_x_ for <fever>|Wrote a_x_b for <fever>
+Group (o) has <fever>
 Ran f() for <fever>|Signed ______ for <fever>
 He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 He has no <pain> and was negative|No <fever> yes cough|K+ 3.1, Na+ 140, <gout>
@@ -329,6 +408,98 @@ def test_every_item_of_boxes_is_read_with_its_own_box(
         text = between.join(" ".join(p if after else p[::-1]) for p in pairs)
         unticked = f"<{item}> (-)" if after else f"(-) <{item}>"
         assert reads(text) == (f"<{item}>" if ticked else unticked)
+
+
+# Answers of one question, each beside what is read for it.
+CHOICES = [
+    {"Yes": "Yes", "No": "No"},
+    {"Y": "yes", "N": "no", "N/A": "unknown"},
+    {"Yes": "Yes", "No": "No", "Don't know": "unknown"},
+    {"Positive": "Positive", "Negative": "Negative", "Not tested": "unknown"},
+    {"Pos": "positive", "Neg": "negative"},
+    {"Present": "Present", "Absent": "Absent", "Not assessed": "unknown"},
+    {"Denies": "Denies", "Endorses": "Endorses"},
+    {"Reactive": "positive", "Non-reactive": "negative"},
+    {"True": "yes", "False": "no"},
+    {"None": "None", "Mild": "Mild", "Moderate": "Moderate", "Severe": "Severe"},
+    {"Current": "Current", "Past": "Past", "Never": "Never"},
+]
+MARKED = [*BOXES, ("(o)", "( )"), ("●", "○"), ("[X]", "[_]"), ("[*]", "[ ]")]
+# Before the first box, between two, between two questions.
+LAYOUTS = [
+    (": ", " ", "\n"),
+    (" ", "  ", "\n"),
+    (": ", " / ", "\n"),
+    ("? ", "\t", "\n"),
+    (" | ", " | ", "\n"),
+    (": ", " ", "  "),
+    (":\n", "\n", "\n"),
+    ("?\n", " ", "\n"),
+    ("\n  ", "   ", "\n\n"),
+    ("\n- ", "\n- ", "\n"),
+]
+
+
+def words_of(text):
+    return [word for word in text.replace("?", " ").replace(":", " ").split()]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4, unique=True),
+    st.data(),
+    st.sampled_from(CHOICES),
+    st.sampled_from(MARKED),
+    st.sampled_from(LAYOUTS),
+)
+@settings(max_examples=200, deadline=None)
+def test_of_the_choices_of_a_question_the_ticked_one_is_read(
+    items, data, choices, boxes, layout
+):
+    before, between, apart = layout
+    picked = [data.draw(st.sampled_from(sorted(choices))) for _ in items]
+    for item, pick in zip(items, picked):
+        text = apart.join(
+            name + before + between.join(f"{boxes[c != p]} {c}" for c in choices)
+            for name, p in zip(marked(items, item), picked)
+        )
+        assert words_of(reads(text)) == [f"<{item}>", *choices[pick].split()]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4, unique=True),
+    st.data(),
+    st.sampled_from([choices for choices in CHOICES if len(choices) == 2]),
+    st.sampled_from(MARKED),
+    st.sampled_from((" ", "  ", " 1. ", "\t")),
+)
+@settings(max_examples=100, deadline=None)
+def test_what_is_asked_may_stand_behind_its_choices(items, data, choices, boxes, gap):
+    picked = [data.draw(st.sampled_from(sorted(choices))) for _ in items]
+    for item, pick in zip(items, picked):
+        text = "\n".join(
+            " ".join(f"{boxes[c != p]} {c}" for c in choices) + gap + name
+            for name, p in zip(marked(items, item), picked)
+        )
+        assert reads(text) == f"{choices[pick]} <{item}>"
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4, unique=True),
+    st.data(),
+    st.sampled_from(CHOICES),
+    st.sampled_from("xX✓✗"),
+    st.sampled_from((" | ", "\t", "|")),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_mark_below_an_answer_is_read_as_that(items, data, choices, mark, bar, ruled):
+    picked = [data.draw(st.sampled_from(sorted(choices))) for _ in items]
+    for item, pick in zip(items, picked):
+        rows = [["Condition", *choices]] + [["---"] * (len(choices) + 1)] * ruled
+        for name, p in zip(marked(items, item), picked):
+            rows.append([name, *(mark if c == p else "" for c in choices)])
+        text = "\n".join(map(bar.join, rows))
+        assert reads(text) == f"<{item}>: {choices[pick]}"
 
 
 LINES = st.lists(

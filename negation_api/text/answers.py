@@ -1,6 +1,7 @@
 """The words of answers in forms, and what is read for them."""
 
 import re
+from collections.abc import Iterable
 
 # What is read for an answer, and its words; others are read as they are.
 _READ = {
@@ -20,20 +21,30 @@ WORDS = {
     for read, words in _READ.items()
     for word in words.split()
 }
-_AS_WRITTEN = """never absent denied denies present detected nad +/- (+/-) not not_detected
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(word.replace("_", " ") for word in words.split())
+
+
+_AS_WRITTEN = _words(
+    """never absent denied denies present detected nad +/- (+/-) not not_detected
 not_present not_seen not_reported not_noted none_reported none_noted none_seen
 none_known none_detected none_identified patient_denies pt_denies endorses reports
-sometimes occasionally rarely""".split()
+sometimes occasionally rarely"""
+)
+ANSWERS = _AS_WRITTEN.union(_READ, WORDS)
 
 
-def _any(words) -> str:
+def any_of(words: Iterable[str]) -> str:
+    """Give the pattern, to be read verbosely, of any of *words*."""
     return "|".join(
-        re.escape(word.replace(" ", "_")).replace("_", "[ ]")
+        re.escape(word).replace(r"\ ", "[ ]")
         for word in sorted(words, key=len, reverse=True)
     )
 
 
-ANSWER = rf"(?:{_any([*_READ, *WORDS, *_AS_WRITTEN])})"
+ANSWER = rf"(?:{any_of(ANSWERS)})"
 
 
 def as_read(answer: str) -> str | None:
@@ -42,8 +53,10 @@ def as_read(answer: str) -> str | None:
 
 
 # How much there is of something: an answer where nothing else stands in its column.
-AMOUNT = r"""(?:trace|scant|few|small|moderate|large|mild|severe|normal|abnormal|pending
-    |[1-4][ ]?\+|\+{2,4})"""
+_AMOUNTS = _words(
+    "trace scant few small moderate large mild severe normal abnormal pending"
+)
+AMOUNT = rf"(?:{any_of(_AMOUNTS)}|[1-4][ ]?\+|\+{{2,4}})"
 
 # Answers that need no sign before them, of one kind in a row: "Asthma NO COPD YES".
 _KINDS = {
@@ -58,4 +71,22 @@ KIND = {
     for kind, words in _KINDS.items()
     for word in words.split()
 }
-BARE_ANSWER = rf"(?:{_any(KIND)})"
+BARE_ANSWER = rf"(?:{any_of(KIND)})"
+
+# What boxes offer: a yes or no; other answers; degrees, choices beside these.
+SHORT = _words("yes no y n yeah yep nope never unknown unk unsure n/a not_sure")
+AFFIRMED = {"yes", "positive", "present"}.union(
+    word for word, read in WORDS.items() if read in ("yes", "positive")
+)
+CHOSEN = AFFIRMED.union(
+    (word for word in ANSWERS if word[0].isalpha() and word != "not"),
+    _words("""endorsed reported normal abnormal confirmed suspected ruled_out possible
+        probable likely unlikely definite"""),
+)
+_DEGREES = """minimal slight marked current currently past former formerly previous
+previously prior remote recent ever occasional rare often always daily weekly monthly
+intact decreased increased reduced borderline equivocal indeterminate inconclusive
+active inactive resolved controlled uncontrolled improved worse stable left right
+bilateral other refused declined in_the_past 0 1+ 2+ 3+ 4+ low high r l"""
+CHOICES = CHOSEN | _AMOUNTS | _words(_DEGREES)
+CHOICE = rf"(?:{any_of(CHOICES)})"

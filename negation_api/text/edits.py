@@ -9,3 +9,10 @@ class Edit(NamedTuple):
     start: int
     end: int
     words: str
+
+
+class Claim(NamedTuple):
+    """Where what another reads in the text is not taken."""
+
+    start: int
+    end: int

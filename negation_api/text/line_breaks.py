@@ -5,7 +5,7 @@ Knows nothing of stops, sections or entities.
 
 import re
 
-from negation_api.text.forms import is_box
+from negation_api.text.boxes import is_box
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
 from negation_api.text.spans import Span

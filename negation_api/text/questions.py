@@ -1,11 +1,11 @@
 """Answers that stand behind a question, or below a label, and what is between them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from negation_api.text.answers import ANSWER, as_read
 from negation_api.text.edits import Edit
-from negation_api.text.forms import is_box
+from negation_api.text.boxes import is_box
 from negation_api.text.line_breaks import ANSWERS, goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words
@@ -71,12 +71,16 @@ class Questions:
     :ivar answers: for where a line that is one answer starts, where it ends.
     """
 
-    def __init__(self, text: str, lines: Lines, heads: set[int] | dict):
+    def __init__(
+        self, text: str, lines: Lines, heads: Container[int], boxed: Container[int]
+    ):
         """Find them.
 
         :param heads: where the headings that have a line of their own end.
+        :param boxed: where lines with boxes begin.
         """
         self._text, self._lines, self._heads = text, lines, heads
+        self._boxed = boxed
         self.found: list[int | Edit] = []
         self.answers: dict[int, int] = {}
         self._find_lines()
@@ -151,6 +155,8 @@ class Questions:
             begins = lines.content(line)
             found = _ANSWER_LINE.fullmatch(self._text, begins, end)
             if not found or found["answer"].lower() in _NEVER_ALONE:
+                continue
+            if start + _indent(self._text, start) in self._boxed:
                 continue
             label, above = self._label(line, above), line
             if label and self._is_answer(found["answer"].lower(), label, line):

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from itertools import chain, pairwise
 
 from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS
+from negation_api.text.boxes import AFTER, BOX_SIGNS
 from negation_api.text.edits import Edit
 from negation_api.text.lists import Lines
 from negation_api.text.sections import RELATIVES, kind_of
 
 # An answer and what stands between it and its question; no question ends with a box.
-_SIGN = r"\u221a\u2500-\u2bff\uf000-\uf0ff\U0001f500-\U0001f5ff"
 _ANSWERED = re.compile(
     rf"""(?= [:=?|,;._\u2026 \t] )
     (?: (?P<colon> [:=?] ) [ \t]*+
-      | (?P<gap> (?<![ \t\n|,;\]){_SIGN}])
+      | (?P<gap> (?<![ \t\n|,;\]){BOX_SIGNS}])
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
           | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) | [^\s.,;]{{2,9}} [ ]
@@ -34,7 +34,6 @@ _ANSWERED = re.compile(
 MAX_FIELDS = 3
 _FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
 _STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
-AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
 _CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
 _DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
 _AMOUNT = re.compile(AMOUNT, re.VERBOSE | re.IGNORECASE)

@@ -17,17 +17,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from negation_api.text.forms import BOX_SIGNS, Forms
+from negation_api.text.boxes import BOX_SIGNS, names_columns
+from negation_api.text.forms import Forms
 from negation_api.text.line_breaks import LineBreaks
 from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.open_cues import MAX_CHARS, holds_finding, is_shortened
 from negation_api.text.open_cues import leads_list, plain_words
-from negation_api.text.questions import Questions
 from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
-from negation_api.text.slips import slips
 from negation_api.text.spans import Span
 
 # Characters of one sentence that may stand on either side of the entity. 512
@@ -140,9 +139,8 @@ class SegmentedText:
         self._breaks = LineBreaks(self.text, self._lines)
         self._sections = Sections(self.text)
         self._heads = {s.body: s for s in self._sections.found if s.alone}
-        self._questions = Questions(self.text, self._lines, self._heads)
-        more = [*self._questions.found, *slips(self.text)]
-        self._forms = Forms(self.text, self._lines, more)
+        self._forms = Forms(self.text, self._lines, self._heads)
+        self._questions = self._forms.questions
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
@@ -226,13 +224,14 @@ class SegmentedText:
             else:
                 line = Span(line_start, found.start())
                 line_start = found.end()
-                lead = self._lead_in(line, found, lead)
+                hangs = line.start in self._forms.hanging
+                lead = None if hangs else self._lead_in(line, found, lead)
                 if self._ends_line(line, found):
                     self._add(found.end(), lead)
 
     def _ends_line(self, line: Span, found: re.Match) -> bool:
         """Tell whether the line break *found* behind *line* ends a sentence."""
-        answers, following = self._questions.answers, found.end()
+        answers, following = self._forms.answers, found.end()
         if following in answers and found.group().count("\n") <= 2:
             return False
         if line.start in answers or line.end in self._heads or _is_blank(found.group()):
@@ -286,7 +285,7 @@ class SegmentedText:
         items = line, Span(following, self._lines.span(self._lines.at(following))[1])
         if line.start not in markers and line.start not in self._questions.answers:
             words = text[line.start : min(line.end, line.start + MAX_LEAD_CHARS)]
-            if leads_list(words.rstrip(), marked):
+            if leads_list(words.rstrip(), marked) and not names_columns(words):
                 if marked or self._is_item(items[1], bare=True):
                     return Span(line.start, line.end)
         if marked or begins_item(text, following):

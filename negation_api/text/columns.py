@@ -1,0 +1,59 @@
+"""Tables whose columns are answers: "| Condition | Yes | No |", a mark in one."""
+
+import re
+from collections.abc import Iterator
+
+from negation_api.text.answers import CHOICE, CHOICES, CHOSEN, WORDS
+from negation_api.text.edits import Claim, Edit
+from negation_api.text.lists import Lines
+
+_HEADING = re.compile(
+    rf"""^ [ ]*+ \|? [^\t|\n]{{0,60}}+
+    (?: [\t|] [ ]*+ {CHOICE} [ ]*+ (?= [\t|\n] | \Z ) ){{2,8}}+""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
+_FIRST = re.compile(r"[ ]*+\|?")
+_BREAK = re.compile(r"[\t|]")
+
+
+def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
+    """Cut such a table between its rows, and read each mark as its column's word."""
+    headings = {lines.at(found.end()) for found in _HEADING.finditer(text)}
+    for heading in headings:
+        columns = _cells(text, *lines.span(heading))
+        named = {text[start:end].lower() for start, end in columns}
+        if named.isdisjoint(CHOSEN):
+            continue
+        yield Claim(*lines.span(heading))
+        for line in range(heading + 1, len(lines)):
+            if line in headings or lines.is_blank(line):
+                break
+            start, end = lines.span(line)
+            cells = _cells(text, start, end)
+            answers = [
+                (cell, column)
+                for cell, column in zip(cells[1:], columns[1:])
+                if text[slice(*column)].lower() in CHOICES and cell[0] < cell[1]
+            ]
+            marked = [both for both in answers if _MARK.fullmatch(text, *both[0])]
+            if len(answers) == len(marked) == 1:
+                (_, ends), column = marked[0]
+                word = text[slice(*column)]
+                yield start
+                yield Edit(cells[0][1], ends, f": {WORDS.get(word.lower(), word)}")
+
+
+def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Give where the words of each cell of a line start and end."""
+    start = _FIRST.match(text, start, end).end()
+    breaks = [found.start() for found in _BREAK.finditer(text, start, end)]
+    edges = zip([start, *(at + 1 for at in breaks)], [*breaks, end])
+    return [_strip(text, *cell) for cell in edges]
+
+
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+    inside = text[start:end]
+    words = inside.strip()
+    start += len(inside) - len(inside.lstrip())
+    return start, start + len(words)
