@@ -34,6 +34,10 @@ none_known none_detected none_identified patient_denies pt_denies endorses repor
 sometimes occasionally rarely"""
 )
 ANSWERS = _AS_WRITTEN.union(_READ, WORDS)
+# What answers the question before it, by its first word.
+REPLIES = _words(
+    "declined refused unlikely likely maybe possibly probably doubtful a: a. answer:"
+).union(word for word in ANSWERS if " " not in word and word != "?")
 
 
 def any_of(words: Iterable[str]) -> str:
@@ -47,9 +51,13 @@ def any_of(words: Iterable[str]) -> str:
 ANSWER = rf"(?:{any_of(ANSWERS)})"
 
 
-def as_read(answer: str) -> str | None:
-    """Give the word that is read for *answer*, None if it is read as it is."""
-    return WORDS.get(answer.lower())
+def as_read(answer: str) -> str:
+    """Give what is read for *answer*.
+
+    >>> as_read("N/A"), as_read("Denies")
+    ('unknown', 'Denies')
+    """
+    return WORDS.get(answer.lower(), answer)
 
 
 # How much there is of something: an answer where nothing else stands in its column.

@@ -9,11 +9,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from negation_api.text.answers import AFFIRMED, CHOICE, CHOSEN, SHORT, WORDS, any_of
+from negation_api.text.answers import AFFIRMED, CHOICE, CHOSEN, SHORT, any_of, as_read
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
 
@@ -42,6 +43,7 @@ _BOX = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
+_MAY_BE = re.compile(rf"[\[({{_{BOX_SIGNS}]")
 _TICKED = frozenset(f"xXvV*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
 _CROSSED = frozenset(_CROSSES)
 _X_BOX, _OTHER_TICK = frozenset(X_BOXES), frozenset(TICKS)
@@ -175,7 +177,6 @@ class Boxes:
 
     def __init__(self, text: str, lines: Lines):
         self._text, self._lines = text, lines
-        self._columns = list(lines.group(_COLUMNS.finditer(text)))
         self._rows, self._marks, self._headings = [], {}, set()
         for line, boxes in _found(text, lines):
             boxes = self._of_line(line, self._joined(line, boxes))
@@ -184,8 +185,12 @@ class Boxes:
             if boxes:
                 self._rows.append(self._row(line, boxes))
         _group(self._rows, text, lines)
-        self.hanging = {self._first(row.line) for row in self._rows if row.hangs}
-        self.contents = {self._first(row.line): row.start for row in self._rows}
+        self.hanging = {self._lines.first(row.line) for row in self._rows if row.hangs}
+        self.contents = {self._lines.first(row.line): row.start for row in self._rows}
+
+    @cached_property
+    def _columns(self) -> list[tuple[int, list[re.Match]]]:
+        return list(self._lines.group(_COLUMNS.finditer(self._text)))
 
     def items(self) -> Iterator[int | Edit | Claim]:
         """Give the cuts and edits."""
@@ -196,15 +201,8 @@ class Boxes:
             yield from self._items(row)
             if row.asks_after(self._text):
                 if last == row.line - 1:
-                    yield self._first(row.line)
+                    yield self._lines.first(row.line)
                 last = row.line
-
-    def _first(self, line: int) -> int:
-        """Give where what a line holds begins, its marker included."""
-        start, end = self._lines.span(line)
-        while start < end and self._text[start].isspace():
-            start += 1
-        return start
 
     def _joined(self, line: int, boxes: list[Box]) -> list[Box]:
         """Make one box of two or three side by side, columns of "Yes" and "No"."""
@@ -321,7 +319,7 @@ class Boxes:
         """Read a choice; *until* is where the next begins."""
         start, end = box.pair
         if group.ticks(box):
-            word = WORDS.get(box.word, box.answer["word"])
+            word = as_read(box.answer["word"])
             if until > end and not self._text[end:until].strip(_BARS):
                 return Edit(start, until, f" {word} ")
             return Edit(start, end, f" {word}")
@@ -365,6 +363,8 @@ def names_columns(line: str) -> bool:
 
 def _found(text: str, lines: Lines) -> Iterator[tuple[int, list[Box]]]:
     """Give each line's boxes, but for what looks like one and is none in its form."""
+    if not _MAY_BE.search(text):
+        return
     found, forms = list(lines.group(_BOX.finditer(text))), {}
     for line, matches in found:
         forms.setdefault(lines.paragraph(line), []).extend(matches)

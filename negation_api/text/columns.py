@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from negation_api.text.answers import CHOICE, CHOICES, CHOSEN, WORDS
+from negation_api.text.answers import CHOICE, CHOICES, CHOSEN, as_read
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
 
@@ -19,6 +19,8 @@ _BREAK = re.compile(r"[\t|]")
 
 def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
     """Cut such a table between its rows, and read each mark as its column's word."""
+    if "|" not in text and "\t" not in text:
+        return
     headings = {lines.at(found.end()) for found in _HEADING.finditer(text)}
     for heading in headings:
         columns = _cells(text, *lines.span(heading))
@@ -41,7 +43,7 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
                 (_, ends), column = marked[0]
                 word = text[slice(*column)]
                 yield start
-                yield Edit(cells[0][1], ends, f": {WORDS.get(word.lower(), word)}")
+                yield Edit(cells[0][1], ends, f": {as_read(word)}")
 
 
 def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:

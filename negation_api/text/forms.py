@@ -25,10 +25,6 @@ _LED = re.compile(
     r"|endorses|reports|present|absent)[ ]?:(?=[ \t])",
     re.IGNORECASE,
 )
-_ASKED = re.compile(r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?[:.)](?=\s)[ \t]*+", re.M)
-_REPLY = re.compile(
-    r"(?<=[?\s])[ \t]*+(?:A(?:nswer|ns)?[:.]|(?:Pt|Patient)[ \t]?:)(?=\s)[ \t]*+", re.I
-)
 _RULE = re.compile(
     r"^[ \t|:]*+[-=_*~\u2014\u2500\u2550]{3}[-=_*~\u2014\u2500\u2550 \t|:]*+$"
     r"|^[ \t]*+(?:[-=*~][ \t]++){3}[-=*~ \t]*+$",
@@ -62,8 +58,9 @@ class Forms:
         ]
         found += chain(read_columns(text, lines), boxes.items())
         claims = sorted(item for item in found if isinstance(item, Claim))
-        others = chain(rows.items(text, lines), inline.items(text, lines))
-        others = chain(others, _led(text, lines), _questions(text))
+        others = chain(
+            rows.items(text, lines), inline.items(text, lines), _led(text, lines)
+        )
         found += (other for other in others if not _is_claimed(claims, other))
         found += _tables(text)
         cuts = {item for item in found if isinstance(item, int)}
@@ -103,20 +100,9 @@ class Forms:
 
 def _led(text: str, lines: Lines) -> Iterator[int]:
     """Cut between answers that stand before what is answered."""
-    for _, found in lines.group(_LED.finditer(text)):
+    for _, found in lines.group(_LED.finditer(text) if ":" in text else ()):
         if len(found) > 1:
             yield from (match.start() for match in found)
-
-
-def _questions(text: str) -> Iterator[int | Edit]:
-    """Cut before "Q:", and take it and "A:" off."""
-    if "?" not in text:
-        return
-    for asked in _ASKED.finditer(text):
-        yield Edit(*asked.span(), "")
-        yield asked.start()
-    for reply in _REPLY.finditer(text):
-        yield Edit(*reply.span(), " ")
 
 
 def _tables(text: str) -> Iterator[Edit]:

@@ -5,6 +5,7 @@ Knows nothing of stops, sections or entities.
 
 import re
 
+from negation_api.text.answers import REPLIES
 from negation_api.text.boxes import is_box
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
@@ -16,11 +17,6 @@ MAX_HEAD_CHARS = 60
 
 PROGRAM_CHARS = 60  # a program wraps lines as long as this
 
-ANSWERS = frozenset(
-    "yes no none y n neg negative denies denied never nope yeah yep nil unknown unsure"
-    " unk not n/a sometimes occasionally rarely positive pos - + declined refused 0"
-    " unlikely likely maybe possibly probably doubtful a: a. answer:".split()
-)
 _SOFT_ENDINGS = frozenset(
     "a an the and or nor of to for with without in on at by from no not any is was are"
     " were has have had denies reports who which that than as but his her their he she"
@@ -160,7 +156,7 @@ class LineBreaks:
         if is_box(text, item) or _REPLY.match(text, item):
             return True
         answer = (_ANSWER_LINE if item > following else _WORD).match(text, item)
-        return bool(answer) and answer.group().strip().rstrip(".,;").lower() in ANSWERS
+        return bool(answer) and answer.group().strip().rstrip(".,;").lower() in REPLIES
 
     def _begins_item(self, line: Span, last: str, following: int, start: int) -> bool:
         """Tell whether a line begins an item of a list, or is a heading."""

@@ -111,11 +111,16 @@ class Lines:
             return False
         return not _JOINED.match(self._text, start)
 
-    def content(self, line: int) -> int:
-        """Give where the words of a line begin, after its marker."""
+    def first(self, line: int) -> int:
+        """Give where what a line holds begins, its marker included."""
         start, end = self.span(line)
         while start < end and self._text[start] in " \t":
             start += 1
+        return start
+
+    def content(self, line: int) -> int:
+        """Give where the words of a line begin, after its marker."""
+        start = self.first(line)
         return self.markers.get(start, start)
 
     def _markers(self) -> Iterator[tuple[int, int]]:

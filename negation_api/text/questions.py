@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Container, Iterator
+from itertools import chain
 
-from negation_api.text.answers import ANSWER, as_read
+from negation_api.text.answers import ANSWER, REPLIES, SHORT, any_of, as_read
 from negation_api.text.edits import Edit
 from negation_api.text.boxes import is_box
-from negation_api.text.line_breaks import ANSWERS, goes_on, is_rule, wants_word
+from negation_api.text.line_breaks import goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words
 from negation_api.text.spans import Span
@@ -22,7 +23,7 @@ _VERBS = frozenset("denies denied endorses reports".split())
 _NEVER_ALONE = frozenset("- ? + 0 +/- not".split())
 
 _SEPARATORS = r"[ \t\":.,;/\u2026\-\u2013\u2014\u2212]*+"
-_CHOICE = r"(?:yes|no|y|n|n/a|unk(?:nown)?|unsure|not[ ]sure|maybe|don't[ ]know)"
+_CHOICE = rf"(?:{any_of(SHORT)}|maybe|don't[ ]know)"
 _CHOICES = rf"""(?:
     [(\[] [ ]? {_CHOICE} (?: [ ]?[/|,][ ]? {_CHOICE} ){{1,5}}+ [ ]? [)\]]
     | {_CHOICE} (?: (?: [ ]?[/|][ ]? | [ ]or[ ] ) {_CHOICE} ){{1,5}}+ (?!\w) )"""
@@ -37,8 +38,13 @@ _ANSWERED = re.compile(
 )
 _LABELLED = re.compile(rf"(?<=\?)\s{{1,4}}(?P<reply>{_REPLY})", re.VERBOSE | re.I)
 _NEXT_QUESTION = re.compile(r"[,;][ \t]+(?=[^,;.?!\n]{1,60}\?)")
-_NUMBERED = re.compile(
-    r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ ]?\d{1,2}[ ]?[:.)](?=\s)[ \t]*+", re.M
+_ASKED = re.compile(
+    r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?\d{0,2}[ ]?[:.)](?=\s)[ \t]*+", re.M
+)
+_REPLIED = re.compile(
+    r"(?<=[?\s])(?P<reply>[ \t]*+(?:A(?:nswer|ns)?[:.]|(?:Pt|Patient)[ \t]?:)(?=\s)"
+    r"[ \t]*+)",
+    re.I,
 )
 
 _SENTENCE = re.compile(
@@ -105,7 +111,7 @@ class Questions:
             return False
         words = self._reply(following.start())
         names = bool(words) and self._names(words, start, at)
-        answers = {after, after.rstrip(".,;:")} & ANSWERS
+        answers = {after, after.rstrip(".,;:")} & REPLIES
         if answers and not (after == "no" and names):
             return False
         return not words or names or not self._is_asked(start, at)
@@ -133,16 +139,15 @@ class Questions:
 
     def _find_replies(self) -> Iterator[int | Edit]:
         text = self._text
-        for asked in _NUMBERED.finditer(text):
+        for asked in _ASKED.finditer(text):
             yield Edit(*asked.span(), "")
             yield asked.start()
-        for reply in _LABELLED.finditer(text):
-            yield Edit(*reply.span("reply"), "")
+        for reply in chain(_LABELLED.finditer(text), _REPLIED.finditer(text)):
+            yield Edit(*reply.span("reply"), " ")
         for found in _ANSWERED.finditer(text):
             if found["gap"].strip(' \t"'):
                 yield Edit(*found.span("gap"), " ")
-                if read := as_read(found["answer"]):
-                    yield Edit(*found.span("answer"), read)
+                yield Edit(*found.span("answer"), as_read(found["answer"]))
             if following := _NEXT_QUESTION.match(text, found.end()):
                 yield following.end()
 
@@ -156,7 +161,7 @@ class Questions:
             found = _ANSWER_LINE.fullmatch(self._text, begins, end)
             if not found or found["answer"].lower() in _NEVER_ALONE:
                 continue
-            if start + _indent(self._text, start) in self._boxed:
+            if lines.first(line) in self._boxed:
                 continue
             label, above = self._label(line, above), line
             if label and self._is_answer(found["answer"].lower(), label, line):
@@ -190,24 +195,13 @@ class Questions:
             return False
         if answer not in _VERBS or not text[start:end].strip():
             return True
-        if label.end in self._heads or following > start + _indent(text, start):
+        if label.end in self._heads or following > self._lines.first(line + 1):
             return False
         return not text[following].islower() or text[label.start].islower()
 
     def _add(self, label: Span, found: re.Match) -> None:
         answer = found.start("answer")
-        line = self._lines.span(self._lines.at(answer))[0]
-        begins = line + _indent(self._text, line)
-        self.answers[begins] = found.end()
+        self.answers[self._lines.first(self._lines.at(answer))] = found.end()
         asks = self._text[label.end - 1] in ":?-="
         self.found.append(Edit(label.end, answer, " " if asks else ": "))
-        if read := as_read(found["answer"]):
-            self.found.append(Edit(*found.span("answer"), read))
-
-
-def _indent(text: str, start: int) -> int:
-    """Count the blanks at *start*."""
-    return _BLANKS.match(text, start).end() - start
-
-
-_BLANKS = re.compile(r"[^\S\n]*")
+        self.found.append(Edit(*found.span("answer"), as_read(found["answer"])))

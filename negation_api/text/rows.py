@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, pairwise
 
-from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS
+from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS, as_read
 from negation_api.text.boxes import AFTER, BOX_SIGNS
 from negation_api.text.edits import Edit
 from negation_api.text.lists import Lines
@@ -21,8 +21,9 @@ _ANSWERED = re.compile(
       | (?P<gap> (?<![ \t\n|,;\]){BOX_SIGNS}])
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
-          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) | [^\s.,;]{{2,9}} [ ]
-            [^\s.,;]{{2,12}} (?: [ ]{{2}} | \t | $ ) ) ) ) )
+          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) |
+            (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
+            (?: [ ]{{2}} | \t | $ ) ) ) ) )
       (?! n/[vdc]\b | y/n\b )  # "N/V"
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
@@ -110,7 +111,8 @@ def _next_item(text: str, start: int, end: int) -> int:
 
 # --- nothing but questions and answers --------------------------------------------
 
-_LAST = re.compile(rf"(?<=[\w :=\u2013\u2014-]){BARE_ANSWER}\.?[ \t]*\Z", re.I)
+_PARTS = re.compile(r"[ \t:=\u2013\u2014-]")
+_LAST = frozenset(_PARTS.split(word)[-1] for word in KIND) - {""}
 _PAIR = re.compile(
     rf"""(?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
       | (?<=[^\W\d_]) (?= [+-] ) )
@@ -135,13 +137,21 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
     """Give what is read of each line that is questions and answers from end to end."""
     for line in range(len(lines)):
         start, end = lines.content(line), lines.span(line)[1]
-        if end - start > 5 and _LAST.search(text[max(start, end - _LAST_CHARS) : end]):
+        if end - start > 5 and _ends_answered(
+            text[max(start, end - _LAST_CHARS) : end]
+        ):
             headed = _HEADED.match(text, start, end)
             for begins in {start, headed.end() if headed else start}:
                 pairs = list(_PAIR.finditer(text, begins, end))
                 if _is_row(text, begins, pairs):
                     yield line, list(_bare_row(pairs))
                     break
+
+
+def _ends_answered(piece: str) -> bool:
+    """Tell whether the last word of *piece* may be an answer."""
+    piece = piece.rstrip(" \t.").lower()
+    return piece[-1:] in "+-)" or not _LAST.isdisjoint(_PARTS.split(piece)[-1:])
 
 
 def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
@@ -163,7 +173,7 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
 
 def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
     for pair in pairs:
-        words = WORDS.get(pair["answer"].lower(), pair["answer"])
+        words = as_read(pair["answer"])
         yield Edit(pair.start(), pair.end("answer"), f": {words}")
         if "/" in pair["after"]:
             yield Edit(*pair.span("after"), " ")
@@ -172,7 +182,9 @@ def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
 
 # --- fields, each with its colon --------------------------------------------------
 
-_COLON = re.compile(r"(?<=\S)[ ]?:(?=[ \t]|$)|(?<=[^\W\d_]):(?=[^\s/:])", re.M)
+_COLON = re.compile(
+    r":(?:(?=[ \t]|$)(?:(?<=\S:)|(?<=\S[ ]:))|(?<=[^\W\d_]:)(?=[^\s/:]))", re.M
+)
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
 _TO_FILL = re.compile(r"[ \t]*+_{2,}+(?=(?P<gap>[ \t|;]*))")
@@ -267,12 +279,13 @@ _REFERENCE = re.compile(
 
 def _results(text: str, lines: Lines) -> Iterator[tuple[int, list[Edit]]]:
     """Read the first of two values: the second is what is normal."""
-    for found in _RESULT.finditer(text):
-        value = WORDS.get(found["value"].lower(), found["value"])
+    gapped = "  " in text or "\t" in text or "|" in text
+    for found in _RESULT.finditer(text) if gapped else ():
+        value = as_read(found["value"])
         edits = [Edit(found.start("gap"), found.end("value"), f": {value}")]
         yield lines.at(found.start("gap")), [*edits, Edit(*found.span("normal"), "")]
 
 
 def _references(text: str) -> Iterator[Edit]:
-    if ":" in text:
+    if ":" in text and any(map(text.lower().count, ("ref", "normal", "expected"))):
         yield from (Edit(*found.span(), "") for found in _REFERENCE.finditer(text))

@@ -263,9 +263,9 @@ class SegmentedText:
             return True
         if self._forms.hides(at):  # "1.", "A.", a line of dots
             return False
-        near = text[max(start, at - MAX_CHARS) : at]
-        if after[:1].islower() and text[found.end()] == " " and is_shortened(near):
-            return False
+        if after[:1].islower() and text[found.end()] == " ":
+            if is_shortened(text[max(start, at - MAX_CHARS) : at]):
+                return False
         if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
             return False
         return _ends_with(text, start, at, word, after)

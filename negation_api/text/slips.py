@@ -7,12 +7,14 @@ from negation_api.text.answers import ANSWER
 from negation_api.text.edits import Edit
 from negation_api.text.terms import common_forms
 
+_HYPHEN = re.compile(r"-[ \t]{0,3}\n")
 _BROKEN = re.compile(
     rf"(?P<start>(?<![^\s(])[A-Za-z]{{2,20}})(?P<gap>-[ \t]{{0,3}}\n[ \t]{{0,20}})"
     rf"(?!(?i:{ANSWER})(?!\w))(?P<rest>[a-z]{{2,20}})\b"
 )
 _GLUED = re.compile(
-    r"(?<![^\s(,;])(?P<cue>no|denie[sd]|without)(?:\.(?=[a-z])|(?=[a-z]{4}))", re.I
+    r"(?P<cue>[nNdDwW](?<![^\s(,;].)(?i:(?<=n)o|(?<=d)enie[sd]|(?<=w)ithout))"
+    r"(?i:\.(?=[a-z])|(?=[a-z]{4}))"
 )
 _FINDING = re.compile(r"[^\W\d_]{1,20}(?:[ ][^\W\d_]{1,20}){0,2}")
 MIN_CHARS = 4  # of a finding that may be glued: "no|des" is a word
@@ -20,7 +22,7 @@ MIN_CHARS = 4  # of a finding that may be glued: "no|des" is a word
 
 def slips(text: str) -> Iterator[Edit]:
     """Give what is read in the place of what is broken or glued."""
-    for broken in _BROKEN.finditer(text):
+    for broken in _BROKEN.finditer(text) if _HYPHEN.search(text) else ():
         whole = f"{broken['start']}{broken['rest']}".lower()
         # "follow-|up" keeps its hyphen.
         yield Edit(*broken.span("gap"), "" if whole in common_forms() else "-")
