@@ -11,8 +11,10 @@ is left without the forward pass. Three minutes. ``bench/report.py`` puts
 """
 
 import argparse
+import http.client
 import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -20,12 +22,14 @@ from pathlib import Path
 
 from report import exits_table
 from run import RESULTS, Load, machine, model_path, real, say, settings, time_note
-from run import timing, wait_until_idle
+from run import wait_until_idle
+from sentences import sentences
 
 MODES = ("off", "on", "never")
 CLIENTS = 32
 NOTE = 100  # entities
 NOTES = 3  # in a round
+LONE = 400  # requests, one after the other
 UNREACHED = 1.0  # what a probability does not get to
 
 
@@ -46,6 +50,22 @@ def core_ms(server) -> float:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(stat[11]) + int(stat[12])  # in the process, and in the kernel
     return 1000 * ticks / os.sysconf("SC_CLK_TCK")
+
+
+def lone_cost(server) -> tuple[float, float]:
+    """Give the milliseconds of a core of a lone sentence, all and beside the model."""
+    client = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = {"Content-Type": "application/json"}
+    before, forward = core_ms(server), 0.0
+    for sentence in sentences(LONE, seed=11):
+        client.request("POST", "/predict", json.dumps({"sentence": sentence}), headers)
+        reply = client.getresponse()
+        reply.read()
+        laps = reply.headers["server-timing"]
+        forward += float(re.search(r"forward;dur=([\d.]+)", laps)[1])
+    client.close()
+    spent = core_ms(server) - before
+    return spent / LONE, (spent - forward) / LONE
 
 
 def layers(server) -> dict[str, int]:
@@ -80,15 +100,14 @@ def one_round(server, load: Load, seconds: float, number: int) -> dict:
     many = load(server.port, CLIENTS, seconds)
     wait_until_idle(server)
     rates = [time_note(server, NOTE, NOTES * number + n)["rate"] for n in range(NOTES)]
-    before = core_ms(server)
     lone = load(server.port, 1, max(2, seconds / 2))
-    core = (core_ms(server) - before) / lone["requests"]
+    core, around = lone_cost(server)
     return {
         "clients": many["rate"],
         "note": sorted(rates)[NOTES // 2],
         "lone_ms": lone["p50"],
         "core_ms": core,
-        "around_ms": core - timing(server)["forward"],
+        "around_ms": around,
         "errors": many["errors"] + lone["errors"],
     }
 
