@@ -44,7 +44,8 @@ from negation_api.model.artefact import (  # noqa: E402
 )
 from negation_api.model.beside import Beside  # noqa: E402
 from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
-from negation_api.model.exits import VALUES, read_exits, read_linear  # noqa: E402
+from negation_api.model.exits import VALUES, marker_starts  # noqa: E402
+from negation_api.model.exits import read_exits, read_linear  # noqa: E402
 from negation_api.model.quantize import why_not  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import (  # noqa: E402
@@ -157,12 +158,7 @@ class AssertionClassifier:
 
     def _count_markers(self, ids: Sequence[int]) -> int:
         """Count the markers as the model sees them, whatever was written."""
-        return len(self._find_markers(ids)) if self._marker[0] in ids else 0
-
-    def _find_markers(self, ids: Sequence[int]) -> list[int]:
-        size = len(self._marker)
-        starts = range(len(ids) - size + 1)
-        return [i for i in starts if ids[i : i + size] == self._marker]
+        return len(marker_starts(ids, self._marker))
 
     def _unmark(self, sentence: str) -> str:
         """Take the brackets off what reads as a marker and is written otherwise.
@@ -171,7 +167,7 @@ class AssertionClassifier:
         are many ways to write one.
         """
         encoding, characters = self._tokenize(sentence), list(sentence)
-        for first in self._find_markers(encoding.ids):
+        for first in marker_starts(encoding.ids, self._marker):
             start, _ = encoding.offsets[first]
             _, end = encoding.offsets[first + len(self._marker) - 1]
             if sentence[start:end].lower() != MARKER:

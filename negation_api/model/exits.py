@@ -61,20 +61,29 @@ class Exit:
 def find_markers(row: Sequence[int], marker: Sequence[int]) -> tuple[int, int] | None:
     """Give where the middle tokens of the two markers in a row of token ids stand.
 
-    None where there are fewer or more. A row begins and ends with a control token.
+    None where there are fewer or more.
 
     :param marker: three token ids.
 
     >>> find_markers([101, 5, 6, 7, 40, 5, 6, 7, 6, 102], [5, 6, 7])
     (2, 6)
     """
-    before, middle, after = marker
-    found, at = [], 0
-    for _ in range(row.count(middle)):
-        at = row.index(middle, at + 1)
-        if row[at - 1] == before and row[at + 1] == after:
+    starts = marker_starts(row, marker)
+    return (starts[0] + 1, starts[1] + 1) if len(starts) == 2 else None
+
+
+def marker_starts(ids: Sequence[int], marker: Sequence[int]) -> list[int]:
+    """Give where *marker* begins among *ids*, of tokens.
+
+    >>> marker_starts([5, 6, 7, 40, 5, 6, 5, 6, 7], [5, 6, 7])
+    [0, 6]
+    """
+    found, at = [], -1
+    for _ in range(ids.count(marker[0])):
+        at = ids.index(marker[0], at + 1)
+        if list(ids[at : at + len(marker)]) == list(marker):
             found.append(at)
-    return tuple(found) if len(found) == 2 else None
+    return found
 
 
 def read_exits(
