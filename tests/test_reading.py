@@ -43,6 +43,12 @@ READ = {
     "no cough\nhas <fever>.": "has <fever>.",
     "No cough\n<metformin> daily.": "<metformin> daily.",
     "FEVER NO\n<COUGH> YES": "<COUGH> YES",
+    # A short line that ends with its own status, below one with a cue.
+    "negative for flu\n<strep> positive": "<strep> positive",
+    "no cough\n<fever> resolved.\nmetformin": "<fever> resolved.",
+    "positive for flu\nrapid <strep> neg": "rapid <strep> neg",
+    "negative for flu and\n<strep> positive": "negative for flu and <strep> positive",
+    "the swab of the boy\n<strep> positive": "the swab of the boy <strep> positive",
     # Stops after abbreviations.
     "Neg. for <flu>": "Neg for <flu>",
     "No sig. <edema>": "No sig <edema>",

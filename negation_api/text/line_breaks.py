@@ -47,6 +47,13 @@ _OWN_CUE = re.compile(
     r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
     re.IGNORECASE,
 )
+# A short line that ends with its status, and with nothing behind it: "strep positive".
+_OWN_STATUS = re.compile(
+    r"(?:[^\s.,;:]{2,20}[ \t]){1,3}"
+    r"(?:positive|negative|pos|neg|\+ve|-ve|present|absent|denied|stable|resolved"
+    r"|improved|improving|normal|unchanged|controlled|pending|noted)\.?[ \t]*(?=\n|\Z)",
+    re.IGNORECASE,
+)
 # A line hardly begins a statement with one of these: it goes on with the one above.
 _CONTINUES = re.compile(
     r"(?:but|and|n?or|of|for|by|than|from|because|which|who|that|due|are|were|as)\b"
@@ -143,7 +150,10 @@ class LineBreaks:
         if _DOSE.match(text, following):
             return True
         has_cue = _OWN_CUE.match(text, following)
-        if not (has_cue and _OWN_CUE.match(text, _words(text, start))):
+        above_has_cue = _OWN_CUE.match(text, _words(text, start))
+        if above_has_cue and _OWN_STATUS.match(text, following):
+            return True
+        if not (has_cue and above_has_cue):
             if self._stops_once(following, start):
                 return False
         if has_cue or self._lines.is_list(self._lines.at(line.end)):
