@@ -16,17 +16,17 @@ _READ = {
     " unable_to_obtain prefer_not_to_say prefers_not_to_say prefer_not_to_answer"
     " don't_know dont_know do_not_know doesn't_know does_not_know",
 }
-WORDS = {
-    word.replace("_", " "): read
-    for read, words in _READ.items()
-    for word in words.split()
-}
 
 
 def _words(words: str) -> frozenset[str]:
     return frozenset(word.replace("_", " ") for word in words.split())
 
 
+def _inverted(groups: dict[str, str]) -> dict[str, str]:
+    return {word: name for name, words in groups.items() for word in _words(words)}
+
+
+WORDS = _inverted(_READ)
 _AS_WRITTEN = _words(
     """never absent denied denies present detected nad +/- (+/-) not not_detected
 not_present not_seen not_reported not_noted none_reported none_noted none_seen
@@ -74,11 +74,7 @@ _KINDS = {
     "finding": "absent present not_present",
     "test": "detected not_detected none_detected",
 }
-KIND = {
-    word.replace("_", " "): kind
-    for kind, words in _KINDS.items()
-    for word in words.split()
-}
+KIND = _inverted(_KINDS)
 BARE_ANSWER = rf"(?:{any_of(KIND)})"
 
 # What boxes offer: a yes or no; other answers; degrees, choices beside these.

@@ -59,8 +59,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
     """
     rows = {}
     for line, found in lines.group(_ANSWERED.finditer(text)):
-        num_fields = 1 + len(_FIELD.findall(text, *lines.span(line)))
-        if MAX_FIELDS * len(found) < num_fields:
+        if _is_prose(text, *lines.span(line), len(found)):
             found = [match for match in found if not (match["gap"] or "-").isspace()]
         if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
             found = []
@@ -79,6 +78,11 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             yield lines.span(line + 1)[0]
         elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
             yield rest
+
+
+def _is_prose(text: str, start: int, end: int, num_pairs: int) -> bool:
+    """Tell whether a line has so many gaps that they stand between words."""
+    return 1 + len(_FIELD.findall(text, start, end)) > MAX_FIELDS * num_pairs
 
 
 def _is_answer(match: re.Match, rest: str) -> bool:
@@ -206,8 +210,7 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
         nested = _LABEL.fullmatch(text, *_between(colons)) and RELATIVES.search(first)
         if nested or _SAID_OF_ALL.search(first):
             continue
-        num_fields = 1 + len(_FIELD.findall(text, start, end))
-        if num_fields <= MAX_FIELDS * len(colons):
+        if not _is_prose(text, start, end, len(colons)):
             yield from _cut_fields(text, colons, start, end)
 
 
