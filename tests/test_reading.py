@@ -49,6 +49,14 @@ READ = {
     "positive for flu\nrapid <strep> neg": "rapid <strep> neg",
     "negative for flu and\n<strep> positive": "negative for flu and <strep> positive",
     "the swab of the boy\n<strep> positive": "the swab of the boy <strep> positive",
+    # A line that denies one finding, above words of another.
+    "no fever\n<skin> warm": "<skin> warm",
+    "no cough\n<insulin> started last week": "<insulin> started last week",
+    "no cough\n<noted> by her mother": "no cough <noted> by her mother",
+    "no asthma\n<attacks> since May": "no asthma <attacks> since May",
+    "She says that she has never\nhad a <seizure>": (
+        "She says that she has never had a <seizure>"
+    ),
     # Stops after abbreviations.
     "Neg. for <flu>": "Neg for <flu>",
     "No sig. <edema>": "No sig <edema>",
@@ -78,6 +86,14 @@ READ = {
     "hist0ry of <asthma>": "history of <asthma>",
     "\u00d8 <edema>": "no <edema>",
     "0 <murmurs>": "no <murmurs>",
+    "Exam: 0 <clubbing>": "Exam: no <clubbing>",
+    # A span that begins with a cue; one that only looks so.
+    "has <no headache>": "has no <headache>",
+    "is <negative for blood> today": "is negative for <blood> today",
+    "<Denies fever, chills>.": "Denies <fever, chills>.",
+    "is <no longer febrile>": "is <no longer febrile>",
+    "on <no>": "on <no>",
+    "<nontender abdomen>": "<nontender abdomen>",
     "\u2796 <fever>\n\u2795 cough": "(-) <fever>",
     "\u2296 fever, \u2295 <cough>": "(-) fever, (+) <cough>",
     "stage 0 <cancer>": "stage 0 <cancer>",

@@ -10,12 +10,13 @@ from negation_api.text.boxes import is_box
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
 from negation_api.text.spans import Span
-from negation_api.text.terms import findings_meet
+from negation_api.text.terms import are_findings, findings_meet, goes_on_enumerating
 
 # Of a line, what may be a finding and the words before it: "mild right knee pain".
 MAX_HEAD_CHARS = 60
 
 PROGRAM_CHARS = 60  # a program wraps lines as long as this
+NARROW_CHARS = 30  # no window is narrower
 
 _SOFT_ENDINGS = frozenset(
     "a an the and or nor of to for with without in on at by from no not any is was are"
@@ -59,6 +60,19 @@ _CONTINUES = re.compile(
     r"(?:but|and|n?or|of|for|by|than|from|because|which|who|that|due|are|were|as)\b"
 )
 _CONTINUES_CAPITALS = re.compile(r"(?:AND|N?OR|OF|FOR|BY|THAN|DUE|WHICH)\b")
+# What is said of the finding before it, or makes another thing of it: "pain|relief".
+_ADDS = re.compile(
+    r"(?:(?:to|in|on|at|with|without|during|since|after|before|when|while|is|has|had"
+    r"|have|this|these|today|now|then|either|seen|found|felt|heard|except|other|all|so"
+    r"|if|nor|until|about|over|under|like|such|whatsoever|anywhere|anymore|yet|again"
+    r"|ever|just|x|exacerbations?|attacks?|episodes?|flares?|disorders?|syndrome"
+    r"|infections?|medications?|meds|drugs?|levels?|control|relief|crisis|crises"
+    r"|screening|scores?|scales?|scans?|tests?|treatments?|therapy|symptoms?|signs?"
+    r"|surgery|disease|loss|management|complications?|risks?|factors?|changes?"
+    r"|progression|recurrence|type|patterns?|history|hx|or|and)\b"
+    r"|[a-z]+(?:ed|ing|ly)\b|x\d)",
+    re.IGNORECASE,
+)
 _HISTORY = re.compile(r"history\b", re.IGNORECASE)
 _KIND_OF_HISTORY = frozenset(
     "a past medical surgical social family remote personal known prior long strong"
@@ -72,6 +86,12 @@ _SUBJECT = re.compile(
 _VERB = re.compile(
     r"\b(?:is|was|has|had|will|did|does|denie[sd]|denying|reports?|reported|takes"
     r"|states|presents|feels|lives|smokes|drinks|complains|admits|c/o|continues?)\b"
+)
+# A subject or the half of a verb, and what stands between it and the rest.
+_HALF_VERB = re.compile(
+    r"\b(?:has|have|had|is|was|are|were|who|he|she|they|could|did|does|do|will|would"
+    r"|can) (?:not|never|also|ever|always|still|been|since|recently|previously|now)\Z",
+    re.IGNORECASE,
 )
 MAX_ITEM_CHARS = 45  # of an item without a marker
 _STATES = re.compile(
@@ -158,7 +178,10 @@ class LineBreaks:
                 return False
         if has_cue or self._lines.is_list(self._lines.at(line.end)):
             return True
-        return findings_meet(last, text[following : following + MAX_HEAD_CHARS])
+        head = text[following : following + MAX_HEAD_CHARS]
+        if goes_on_enumerating(head):
+            return False
+        return findings_meet(last, head) or self._is_whole(line, following, start)
 
     def _is_answer(self, following: int) -> bool:
         """Tell whether the question of a line is answered in the next."""
@@ -183,7 +206,7 @@ class LineBreaks:
         """Tell whether a line's *last* words, or the next line's first, want more."""
         text, word = self._text, last_word(last, 0, len(last))
         lower = word.lower()
-        if wants_word(last):
+        if wants_word(last) or _HALF_VERB.search(last):
             return True
         near = text[max(start, line.end - MAX_CHARS) : line.end]
         if not NEGATED.match(text, following) and wants_more(near):
@@ -200,6 +223,24 @@ class LineBreaks:
             and _VERB.match(text, following)
             and not _VERB.search(text, subject.end(), line.end)
         )
+
+    def _is_whole(self, line: Span, following: int, start: int) -> bool:
+        """Tell whether a line denies one finding, and no window broke it there.
+
+        What wraps lines puts as many words on each as it has room for.
+        """
+        text = self._text
+        cue = NEGATED.match(text, _words(text, start))
+        if start < line.start or not cue or not _WORD.match(text, following):
+            return False
+        first = _WORD.match(text, following)
+        end = self._lines.span(self._lines.at(following))[1]
+        width = max(NARROW_CHARS, end - following)
+        if line.end - line.start + 1 + len(first.group()) > width:
+            return False
+        if _ADDS.match(text, following):
+            return False
+        return are_findings(text[cue.end() : line.end])
 
     def _stops_once(self, following: int, start: int) -> bool:
         """Tell whether what began with a capital ends with a stop in the next line.

@@ -32,7 +32,7 @@ _SIGNS = (
     (re.compile(r"(?<!\w)[\u00d8\u00f8\u2205\u2300]\s*(?=[A-Za-z(]|\Z)"), "no "),
     (
         re.compile(
-            r"(?:\A|(?<=[,;.(] ))0\s+(?=(?!days|week|month|year|hour)[a-z]{4}|\Z)"
+            r"(?:\A|(?<=[,;:.(] ))0\s+(?=(?!days|week|month|year|hour)[a-z]{4}|\Z)"
         ),
         "no ",
     ),

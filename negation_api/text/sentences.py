@@ -103,6 +103,12 @@ _ATTRIBUTES = frozenset(
 _LED_BY = frozenset("neg pos poss prob".split())
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
 _WORD = re.compile(r"[^\s]{1,40}")
+# As many recognisers find it: "no headache". "No longer" and "not only" are others.
+_CUE = re.compile(
+    r"(?:no|not|without|w/o|den(?:y|ie[sd]|ying)|nil|(?:neg(?:ative)?\.?|absence|free)"
+    r"(?=\s+(?:for|of)\b)\s+(?:for|of))\s+(?=[^\W\d_])(?!(?:longer|only|just)\b)",
+    re.IGNORECASE,
+)
 
 
 def count_ends(text: str) -> int:
@@ -181,11 +187,14 @@ class SegmentedText:
 
         >>> SegmentedText("BP 1.5 down.\\nDenies fever.").mark(Span(20, 25))
         'Denies [entity] fever [entity].'
+        >>> SegmentedText("She has no fever.").mark(Span(8, 16))
+        'She has no [entity] fever [entity].'
         >>> SegmentedText("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
         'Family history: [entity] lupus [entity]'
         """
         sentence = self.sentence(entity)
         start, end = _bounds(self.text, sentence, entity)
+        entity = _without_cue(self.text, entity)
         lead = self._lead(entity)
         known = self._sections.at(entity.start)
         heading = _heading(known, sentence, section) if headed else ""
@@ -342,6 +351,12 @@ def _bounds(text: str, sentence: Span, entity: Span) -> tuple[int, int]:
         space = text.rfind(" ", entity.end, end)
         end = space if space >= 0 else end
     return start, end
+
+
+def _without_cue(text: str, entity: Span) -> Span:
+    """Leave out the negation cue that *entity* begins with: it is said of the rest."""
+    cue = _CUE.match(text, entity.start, entity.end)
+    return Span(cue.end(), entity.end) if cue else entity
 
 
 def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:

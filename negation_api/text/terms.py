@@ -273,8 +273,8 @@ _ENDS = frozenset(
     "surgery surgeries allergies nkda meds medications etoh alcohol tobacco drugs use"
     " complaints issues distress trauma travel".split()
 )
+_APART = re.compile(r"[,/]| (?:n?or|and) ")
 _FORM_WORDS = 4  # of a finding at the edge of a line
-# An enumeration goes on: "swelling or cough", "swelling\nand cough".
 _JOINED = re.compile(r"[^\n.;:]*(?:[ ]n?or\b|\n[ \t]*(?:and|n?or)\b)")
 
 
@@ -288,6 +288,11 @@ def common_forms() -> frozenset[str]:
     return frozenset(forms)
 
 
+def goes_on_enumerating(after: str) -> bool:
+    """Tell whether an enumeration ends in *after*: "rash or gout", "rash|and gout"."""
+    return bool(_JOINED.match(after))
+
+
 def findings_meet(before: str, after: str) -> bool:
     """Tell whether one finding ends *before* and another one begins *after*.
 
@@ -295,13 +300,13 @@ def findings_meet(before: str, after: str) -> bool:
 
     >>> findings_meet("no knee pain", "mild cough"), findings_meet("no knee", "pain")
     (True, False)
-    >>> findings_meet("no fever", "or cough"), findings_meet("no pain", "disorder")
-    (False, False)
+    >>> findings_meet("no pain", "disorder")
+    False
     """
     forms, tails = common_forms(), _edges(
         _plain_words(before)[-_FORM_WORDS:], first=False
     )
-    if forms.isdisjoint(tails) or _JOINED.match(after):
+    if forms.isdisjoint(tails):
         return False
     start = _plain_words(after.partition("\n")[0])
     skipped = next((n for n, word in enumerate(start) if word not in _ATTRIBUTE), 0)
@@ -309,6 +314,20 @@ def findings_meet(before: str, after: str) -> bool:
     if not forms.intersection(heads) - _ENDS:
         return False
     return forms.isdisjoint(f"{tail} {head}" for tail in tails for head in heads)
+
+
+def are_findings(piece: str) -> bool:
+    """Tell whether *piece* names common findings and nothing else.
+
+    >>> are_findings("knee pain, mild cough"), are_findings("pain relief")
+    (True, False)
+    """
+    forms = common_forms()
+    for part in _APART.split(piece.lower()):
+        words = [word for word in _plain_words(part) if word not in _ATTRIBUTE]
+        if " ".join(words) not in forms:
+            return False
+    return True
 
 
 def _plain_words(line: str) -> list[str]:
