@@ -117,6 +117,14 @@ READ = {
         "The test was read as negative for <flu>"
     ),
     "Has gout.\nNo\n<fever>": "No <fever>",
+    # When, on the line below.
+    "Any <cramps>?\nAt night.": "Any <cramps>? At night.",
+    "<Dizziness>?\nWhen standing up\nRash?\nNo": "<Dizziness>? When standing up",
+    "Any <cramps>?\nLungs clear.": "Any <cramps>?",
+    "Was it <gout>? unclear\nAt night cough": "Was it <gout>? unclear",
+    # Boxes an empty line below what they answer.
+    "Do you have <asthma>?\n\n( ) Yes\n(x) No": "Do you have <asthma>? No",
+    "No <cough>\n\n[x] Yes\n[ ] No": "No <cough>",
     # What stands between a question and its answer.
     "Any <fever>? (Yes/No) No": "Any <fever>? No",
     "Any <fever>? (Y/N): N": "Any <fever>? no",

@@ -459,9 +459,13 @@ def _hang(row: Row, above: Row | None, text: str, lines: Lines) -> None:
 
     :param above: the row before.
     """
-    if not row.line or lines.is_blank(row.line - 1):
+    if not row.line:
         return
     group = row.groups[0]
+    if lines.is_blank(row.line - 1):
+        asked = row.line > 1 and text[slice(*lines.span(row.line - 2))].rstrip()
+        row.hangs = group.labelled = bool(asked) and asked[-1] in ":?"
+        return
     if above is None or above.line < row.line - 1:
         row.hangs = group.labelled = True
         return

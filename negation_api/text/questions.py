@@ -56,6 +56,14 @@ _ASKS = re.compile(
     r"|ever|how|what|when|where|which|who|whose|why|history|hx)\b",
     re.IGNORECASE,
 )
+# When, and how much: "At night."
+_SAYS_WHEN = re.compile(
+    r"(?:at|only|when|since|for|every|mostly|usually|once|twice|daily|weekly|all|quite"
+    r"|some(?:times)?|occasionally|often|always|during|after|before|in[ ]the"
+    r"|a[ ](?:few|lot|little|bit)|\d+[ ](?:times|days?|weeks?|months?|years?)|x[ ]?\d)"
+    r"\b",
+    re.IGNORECASE,
+)
 _VERB = re.compile(
     r"\b(?:is|was|are|were|has|have|had|will|could|would|should|may|might|can|do|does"
     r"|did|be|denie[sd]|reports?|takes?|states|start|continue|consider|if)\b",
@@ -115,6 +123,12 @@ class Questions:
         if answers and not (after == "no" and names):
             return False
         return not words or names or not self._is_asked(start, at)
+
+    def says_when(self, start: int, at: int, following: int) -> bool:
+        """Tell whether the line at *following* says when, to what *at* ends asking."""
+        words = _SAYS_WHEN.match(self._text, following) and self._reply(following)
+        asked = self._text[at - 1 : at] == "?" and self._is_asked(start, at - 1)
+        return bool(words) and asked and not self._names(words, start, at)
 
     def _reply(self, start: int) -> list[str]:
         """Give the words of the sentence at *start* if it is short."""

@@ -245,7 +245,10 @@ class SegmentedText:
             return False
         if line.start in answers or line.end in self._heads or _is_blank(found.group()):
             return True
-        return self._breaks.ends_sentence(line, following, self._starts[-1])
+        start = self._starts[-1]
+        if self._questions.says_when(start, line.end, following):
+            return False
+        return self._breaks.ends_sentence(line, following, start)
 
     def _add(self, start: int, lead: Span | None) -> None:
         """Begin a sentence at *start*, instead of the last one if that is blank."""
