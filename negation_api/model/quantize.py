@@ -102,8 +102,7 @@ def _quantize(
 
     :param shift: (in), of ``rounding_shift``.
     """
-    low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
-    largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
+    largest = x.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY)
     inverse = largest.reciprocal()
     shifted = torch.addcmul(shift, x, inverse, value=127)
     data = torch.empty(round_up(len(x)), x.shape[1], dtype=torch.uint8)
