@@ -271,7 +271,7 @@ _RESULT = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _REFERENCE = re.compile(
-    rf"""(?<=\w) [ \t]++
+    rf"""[ \t] (?<=\w[ \t]) [ \t]*+  # a blank first, which is what sre looks for
     \(? (?: ref(?:erence)?\.? (?:[ ](?:range|interval|values?))?
       | normal[ ](?:range|values?) | expected ) [ ]? : [ ]?
     (?: {ANSWER} (?!\w) | normal
