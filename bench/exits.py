@@ -6,7 +6,7 @@ Servers that differ in nothing else, one under load at a time, in interleaved ro
 ``off``, ``on``, and ``never``, where the exits are computed and no row leaves at one.
 32 clients with sentences of ``bench/sentences.py``, one note of 100 entities, and one
 client alone, of whose requests the processors' time is counted too: all of it, and what
-is left without the forward pass. Three minutes. ``bench/report.py`` puts
+is left without the forward pass. Five minutes. ``bench/report.py`` puts
 ``bench/results/exits.json`` into ``docs/performance.md``.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that may differ between two deployments. The only reader of os.environ."""
+"""Everything that may differ between two deployments; nothing else reads settings."""
 
 import ipaddress
 import os

@@ -3,10 +3,10 @@
 raised                               status  type
 BadJSON                              400     /problems/not-json
 errors.Invalid                       422     /problems/validation-error
-access.NoKey                         401     /problems/no-key, with WWW-Authenticate
+security.NoKey                       401     /problems/no-key, with WWW-Authenticate
 werkzeug RequestEntityTooLarge       413     /problems/body-too-large
-body.NotJSONType                     415     about:blank; names the header to add
-body.UnknownCoding                   415     about:blank, with Accept-Encoding
+request_body.NotJSONType             415     about:blank; names the header to add
+request_body.UnknownCoding           415     about:blank, with Accept-Encoding
 markers.EntityTooLong                422     /problems/validation-error
 markers.SentenceTooLong              422     /problems/validation-error
 admission.QueueFull                  429     /problems/queue-full, with Retry-After

@@ -1,4 +1,4 @@
-"""The assertion classifier. The only import of torch and transformers.
+"""The assertion classifier. The only import of transformers.
 
 Follows van Aken et al. 2021, "Assertion Detection in Clinical Notes: Medical
 Language Models to the Rescue?", https://aclanthology.org/2021.nlpmc-1.5/, and its
