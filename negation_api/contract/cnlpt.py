@@ -60,10 +60,6 @@ def exists(prediction: Prediction) -> bool:
     )
 
 
-def _probability_negated(prediction: Prediction) -> float:
-    return prediction.scores["ABSENT"]
-
-
 def _probability_exists(prediction: Prediction) -> float:
     """Give the least of what it takes, which bounds the probability of all of it."""
     needed = [1 - prediction.scores["ABSENT"]]
@@ -80,7 +76,7 @@ NEGATION = Question(
     "Say of every entity whether it is negated, as cnlp_transformers does.",
     False,
     is_negated,
-    _probability_negated,
+    lambda prediction: prediction.scores["ABSENT"],
 )
 TERM_EXISTS = Question(
     "/termexists/process",

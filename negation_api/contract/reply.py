@@ -257,19 +257,19 @@ def dump_document(
             status["cues"] = own
         _convert(document, statuses)
     if document.entities is None:
-        return {**_named(document), **statuses[0], "marked": document.marked}
+        return {**_given(document, "id"), **statuses[0], "marked": document.marked}
     rows = zip(document.entities, statuses, strict=True)
     predicted = [
         {
-            **_named(entity),
+            **_given(entity, "id"),
             "start": entity.start,
             "end": entity.end,
-            **_listed(entity),
+            **_given(entity, "term", "code"),
             **status,
         }
         for entity, status in rows
     ]
-    return {**_named(document), "predictions": predicted}
+    return {**_given(document, "id"), "predictions": predicted}
 
 
 def _convert(document: Document, statuses: list[dict]) -> None:
@@ -314,13 +314,9 @@ def _choice(choice: Choice) -> dict:
 
 def dump_refused(document: Refused) -> dict:
     """Build the reply to a document that is refused."""
-    return {**_named(document), "error": document.error.problem()}
+    return {**_given(document, "id"), "error": document.error.problem()}
 
 
-def _listed(entity: Entity) -> dict:
-    listed = {"term": entity.term, "code": entity.code}
-    return {key: value for key, value in listed.items() if value is not None}
-
-
-def _named(what: Document | Entity | Refused) -> dict:
-    return {} if what.id is None else {"id": what.id}
+def _given(what: Document | Entity | Refused, *names: str) -> dict:
+    found = {name: getattr(what, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}

@@ -348,9 +348,9 @@ class Boxes:
         return Edit(start, box.end, "" if sign == "+" else f"({sign})")
 
 
-def is_box(text: str, start: int | None) -> bool:
+def is_box(text: str, start: int) -> bool:
     """Tell whether a box begins at *start*."""
-    return start is not None and bool(_BOX.match(text, start))
+    return bool(_BOX.match(text, start))
 
 
 def names_columns(line: str) -> bool:

@@ -105,7 +105,7 @@ _REPLY = re.compile(
     r"(?:a\d{1,2}[ ]?[.)]|(?:a\d{0,2}|ans|answer|resp|response|reply|pt|patient)[ ]?:)",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\s]{1,40}")
+WORD = re.compile(r"[^\s]{1,40}")
 _BLANKS = re.compile(r"\s*")
 
 
@@ -188,7 +188,7 @@ class LineBreaks:
         text, item = self._text, self._lines.markers.get(following, following)
         if is_box(text, item) or _REPLY.match(text, item):
             return True
-        answer = (_ANSWER_LINE if item > following else _WORD).match(text, item)
+        answer = (_ANSWER_LINE if item > following else WORD).match(text, item)
         return bool(answer) and answer.group().strip().rstrip(".,;").lower() in REPLIES
 
     def _begins_item(self, line: Span, last: str, following: int, start: int) -> bool:
@@ -231,9 +231,9 @@ class LineBreaks:
         """
         text = self._text
         cue = NEGATED.match(text, _words(text, start))
-        if start < line.start or not cue or not _WORD.match(text, following):
+        first = WORD.match(text, following)
+        if start < line.start or not cue or not first:
             return False
-        first = _WORD.match(text, following)
         end = self._lines.span(self._lines.at(following))[1]
         width = max(NARROW_CHARS, end - following)
         if line.end - line.start + 1 + len(first.group()) > width:

@@ -89,8 +89,7 @@ class Lines:
         return [line for line in range(len(self)) if self.is_blank(line)]
 
     def is_blank(self, line: int) -> bool:
-        start, end = self.span(line)
-        return start == end or self._text[start:end].isspace()
+        return not self._text[slice(*self.span(line))].strip()
 
     def is_list(self, line: int) -> bool:
         """Tell whether a line's paragraph is a list: short lines that nothing ends."""

@@ -137,13 +137,8 @@ def is_shortened(piece: str) -> bool:
 
 def _behind(cue: re.Pattern, piece: str) -> list[str] | None:
     """Give the words behind the last *cue* of *piece*, None if a sign parts them."""
-    last = None
-    for last in cue.finditer(piece[-MAX_CHARS:]):
-        pass
-    if last is None:
-        return None
-    behind = piece[-MAX_CHARS:][last.end() :]
-    return None if _PARTED.search(behind) else plain_words(behind)
+    *before, behind = cue.split(piece[-MAX_CHARS:])
+    return None if not before or _PARTED.search(behind) else plain_words(behind)
 
 
 def _is_adjective(word: str) -> bool:

@@ -7,7 +7,7 @@ from itertools import chain
 from negation_api.text.answers import ANSWER, REPLIES, SHORT, any_of, as_read
 from negation_api.text.edits import Edit
 from negation_api.text.boxes import is_box
-from negation_api.text.line_breaks import goes_on, is_rule, wants_word
+from negation_api.text.line_breaks import WORD, goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words
 from negation_api.text.spans import Span
@@ -50,7 +50,6 @@ _REPLIED = re.compile(
 _SENTENCE = re.compile(
     rf"[^\n!?]{{1,{MAX_REPLY_CHARS}}}?(?=[.!][\"')]{{0,2}}(?:\s|\Z)|\n|\Z)"
 )
-_WORD = re.compile(r"[^\s]{1,40}")
 _ASKS = re.compile(
     r"\W*(?:Q\d{0,2}[ ]?[:.)]\s*)?(?:any|do|does|did|is|are|was|were|has|have|had|can"
     r"|ever|how|what|when|where|which|who|whose|why|history|hx)\b",
@@ -107,7 +106,7 @@ class Questions:
         :param start: of the sentence; :param behind: the first place after the mark.
         """
         text = self._text
-        following = _WORD.search(text, behind, behind + 50)
+        following = WORD.search(text, behind, behind + 50)
         if not following:
             return False
         if "\n" in text[behind : following.start()]:

@@ -207,16 +207,12 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
         if len(colons) < 2 and "__" not in text[start:end]:
             continue
         first = text[start : colons[0].start()][-60:]
-        nested = _LABEL.fullmatch(text, *_between(colons)) and RELATIVES.search(first)
+        inside = text[colons[0].end() : colons[1].start()] if colons[1:] else ""
+        nested = _LABEL.fullmatch(inside) and RELATIVES.search(first)
         if nested or _SAID_OF_ALL.search(first):
             continue
         if not _is_prose(text, start, end, len(colons)):
             yield from _cut_fields(text, colons, start, end)
-
-
-def _between(colons: list[re.Match]) -> tuple[int, int]:
-    """Give where what stands between the first two colons starts and ends."""
-    return colons[0].end(), colons[1].start() if len(colons) > 1 else colons[0].end()
 
 
 def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from negation_api.text.boxes import BOX_SIGNS, names_columns
 from negation_api.text.forms import Forms
-from negation_api.text.line_breaks import LineBreaks
+from negation_api.text.line_breaks import WORD, LineBreaks
 from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
@@ -102,7 +102,7 @@ _ATTRIBUTES = frozenset(
 # So are these where a sentence begins with them: "Neg. CVA tenderness".
 _LED_BY = frozenset("neg pos poss prob".split())
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
-_WORD = re.compile(r"[^\s]{1,40}")
+_SPACES = re.compile(r"\s+")
 # As many recognisers find it: "no headache". "No longer" and "not only" are others.
 _CUE = re.compile(
     r"(?:no|not|without|w/o|den(?:y|ie[sd]|ying)|nil|(?:neg(?:ative)?\.?|absence|free)"
@@ -207,7 +207,8 @@ class SegmentedText:
         inside = self._read(entity.start, entity.end, letters=False)
         after = self._read(entity.end, end)
         before, after = spell(before), spell(after.rstrip())
-        before, inside, after = (plain(_fold(part)) for part in (before, inside, after))
+        pieces = (_SPACES.sub(" ", piece) for piece in (before, inside, after))
+        before, inside, after = map(plain, pieces)
         return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
 
     def _read(self, start: int, end: int, letters: bool = True) -> str:
@@ -265,7 +266,7 @@ class SegmentedText:
         """Tell whether the ``.``, ``!`` or ``?`` at *found* ends a sentence."""
         text, at = self.text, found.start()
         word = last_word(text, start, at).lstrip("(['\"")
-        following = _WORD.search(text, found.end(), found.end() + 50)
+        following = WORD.search(text, found.end(), found.end() + 50)
         after = following.group() if following else ""
         if not word:  # "? TIA": a sign before a word, or "..." on its own
             return False
@@ -388,15 +389,3 @@ def _ends_with(text: str, start: int, at: int, word: str, after: str) -> bool:
 def _is_blank(breaks: str) -> bool:
     """Tell whether white space holds more than one line break."""
     return breaks.count("\n") > 1
-
-
-def _fold(piece: str) -> str:
-    """Make every run of white space one space.
-
-    >>> _fold("no \\n fever ")
-    'no fever '
-    """
-    return _SPACES.sub(" ", piece)
-
-
-_SPACES = re.compile(r"\s+")
