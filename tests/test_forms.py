@@ -42,7 +42,7 @@ FORMS = {
     "☐ fever ☒ <cough>": "<cough>",
     "✓ fever ✗ <cough>": "(-) <cough>",
     "□ <fever> ■ cough": "(-) <fever>",
-    "□ <fever> □ cough": "(?) <fever>",
+    "□ <fever> □ cough": "(-) <fever>",
     "◉ fever ○ <cough>": "(-) <cough>",
     "(Y) fever (N) <cough>": "(-) <cough>",
     "(x) fever () <cough>": "(-) <cough>",

@@ -45,7 +45,6 @@ _BOX = re.compile(
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
 _MAY_BE = re.compile(rf"[\[({{_{BOX_SIGNS}]")
 _TICKED = frozenset(f"xXvV*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
-_CROSSED = frozenset(_CROSSES)
 _X_BOX, _OTHER_TICK = frozenset(X_BOXES), frozenset(TICKS)
 _PLAIN = {"y": "+", "yes": "+", "+": "+", "n": "-", "no": "-", "-": "-"}
 _SAID = {"+": "yes", "-": "no", "?": "unknown"}
@@ -142,7 +141,7 @@ class Group:
     def ticks(self, box: Box) -> bool:
         """Tell whether a choice is ticked, by what the others hold."""
         marks = {other.mark for other in self.boxes}
-        if " " in marks and box.mark in _CROSSED:
+        if " " in marks and box.mark in _CROSSES:
             return marks.isdisjoint(_TICKED | _X_BOX)
         return _sign(box.mark, marks) == "+"
 
@@ -518,15 +517,11 @@ def _box(match: re.Match) -> Box:
 
 
 def _sign(mark: str, marks: set[str]) -> str:
-    """Give what a box means: ``+`` ticked, ``-`` not, ``?`` where none is ticked."""
+    """Give what a box means: ``+`` ticked, ``-`` not, ``?`` where columns are open."""
     if mark == "?":
         return mark
     if mark in _PLAIN:
         return _PLAIN[mark]
     if mark in _X_BOX:
         return "-" if marks & _OTHER_TICK else "+"
-    if mark in _TICKED:
-        return "+"
-    if mark in _CROSSED:
-        return "-"
-    return "-" if marks & (_TICKED | _X_BOX) else "?"
+    return "+" if mark in _TICKED else "-"

@@ -274,6 +274,11 @@ _ENDS = frozenset(
     " complaints issues distress trauma travel".split()
 )
 _APART = re.compile(r"[,/]| (?:n?or|and) ")
+_ACRONYM = re.compile(r"[A-Z]{2,5}")  # "SOB", "PE"
+_BESIDE_FINDING = _ATTRIBUTE | frozenset(
+    "a an any the of for h/o hx history evidence sign signs symptom symptoms seen noted"
+    " found reported significant".split()
+)
 _FORM_WORDS = 4  # of a finding at the edge of a line
 _JOINED = re.compile(r"[^\n.;:]*(?:[ ]n?or\b|\n[ \t]*(?:and|n?or)\b)")
 
@@ -317,15 +322,18 @@ def findings_meet(before: str, after: str) -> bool:
 
 
 def are_findings(piece: str) -> bool:
-    """Tell whether *piece* names common findings and nothing else.
+    """Tell whether *piece* names findings, common or in capitals, and nothing else.
 
-    >>> are_findings("knee pain, mild cough"), are_findings("pain relief")
-    (True, False)
+    >>> are_findings("knee pain, mild cough"), are_findings("signs of PE seen")
+    (True, True)
+    >>> are_findings("pain relief"), are_findings("medications except")
+    (False, False)
     """
-    forms = common_forms()
-    for part in _APART.split(piece.lower()):
-        words = [word for word in _plain_words(part) if word not in _ATTRIBUTE]
-        if " ".join(words) not in forms:
+    for part in _APART.split(piece):
+        words = [word.strip(".,;:()") for word in part.split()]
+        words = [word for word in words if word.lower() not in _BESIDE_FINDING]
+        name = " ".join(words)
+        if not (name.lower() in common_forms() or _ACRONYM.fullmatch(name)):
             return False
     return True
 
