@@ -17,18 +17,13 @@ exit  meaning
 
 import argparse
 import errno
-import gc
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -55,6 +50,7 @@ from negation_api.batch.tables import (
     rows_of_answer,
 )
 from negation_api.batch.term_list import read_terms
+from negation_api.batch.workers import workers
 from negation_api.contract.listed import COMMON
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
@@ -69,7 +65,6 @@ BLOCK_ENTITIES = 128
 BLOCK_BYTES = 1024 * 1024
 BLOCK_FOUND_BYTES = 32 * 1024  # where entities are found: some 100 of a common list
 BLOCKS_A_WORKER = 2  # one being computed, one ready
-ORPHAN_CHECK_SECONDS = 0.5
 MAX_WORKERS = 1024
 
 
@@ -293,13 +288,14 @@ def run(job: Job, settings: Settings, classifier) -> int:
         check = note_nlp.check if job.shape == "note_nlp" else None
         options = {"explain": job.explain, "fhir": job.fhir}
         scorer = Scorer(classifier, settings, finder, check, **options)
-        pool = stack.enter_context(_pool(job, scorer))
+        answer = partial(_answer, job, scorer)
+        submit = stack.enter_context(workers(job.workers, answer))
         bar = stack.enter_context(_bar(job, source))
         names = note_nlp.NOTE_NAMES if job.shape == "note_nlp" else {}
         limit = settings.max_body_bytes
         rows = read(job.format_in, source, job.one_entity, limit, names)
         stack.enter_context(closing(rows))  # before its source
-        for name, part, position in _compute(rows, seed, pool, store, job, source):
+        for name, part, position in _compute(rows, seed, submit, store, job, source):
             store.put(name, _numbered(job, part, counts.entities))
             counts.add(part)
             summary.add(part.tally)
@@ -402,14 +398,16 @@ def _name(seed: bytes, block: list) -> str:
     return digest.hexdigest()
 
 
-def _compute(rows, seed: bytes, pool, store, job: Job, source) -> Iterator[tuple]:
+def _compute(
+    rows, seed: bytes, submit: Callable, store, job: Job, source
+) -> Iterator[tuple]:
     """Give ``(name, part, position in source)`` for each block, in order."""
     pending = deque()
     for block in blocks(rows, BLOCK_FOUND_BYTES if job.terms else BLOCK_BYTES):
         name, position = _name(seed, block), _position(job, source, block)
         part = store.get(name)
         if part is None:
-            pending.append((name, pool.submit(_score, job, block), position))
+            pending.append((name, submit(block), position))
         else:
             pending.append((name, part, position))
         while len(pending) > BLOCKS_A_WORKER * job.workers:
@@ -433,46 +431,11 @@ def _position(job: Job, source, block: list) -> int:
         return 0
 
 
-# --- worker processes ---------------------------------------------------------
-
-_scorer: Scorer | None = None  # inherited through the fork, never pickled
+# --- in a worker process ------------------------------------------------------
 
 
-@contextmanager
-def _pool(job: Job, scorer: Scorer):
-    """Fork the workers; when something fails they end in the middle of their work."""
-    gc.collect()
-    gc.freeze()  # pages that the collector does not touch stay shared
-    fork = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(job.workers, fork, _begin, (scorer, os.getpid()))
-    try:
-        pool.submit(int).result()  # forks them all
-        yield pool
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        gc.unfreeze()
-
-
-def _begin(scorer: Scorer, parent: int) -> None:
-    global _scorer
-    _scorer = scorer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to deal with
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when its parent was killed: nobody waits for its result."""
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_CHECK_SECONDS)
-    os._exit(NOT_DONE)
-
-
-def _score(job: Job, block: list[Row]) -> Part:
-    results = list(zip(block, _scorer.score([row.body for row in block]), strict=True))
+def _answer(job: Job, scorer: Scorer, block: list[Row]) -> Part:
+    results = list(zip(block, scorer.score([row.body for row in block]), strict=True))
     answered = [(row.line, r) for row, r in results if isinstance(r, Answered)]
     refused = [(row, r) for row, r in results if not isinstance(r, Answered)]
     return Part(
@@ -480,20 +443,20 @@ def _score(job: Job, block: list[Row]) -> Part:
         sum(len(answer.predictions) for _, answer in answered),
         len(refused),
         sum(row.passed_over for row in block),
-        dump(job.format_out, _rows(job, answered), job.shape),
+        dump(job.format_out, _rows(job, scorer.classifier, answered), job.shape),
         b"".join(_reject(row, result) for row, result in refused),
         tally=tally(answer for _, answer in answered) if job.summary else (),
     )
 
 
-def _rows(job: Job, answered: list[tuple[int, Answered]]) -> list[dict]:
+def _rows(job: Job, classifier, answered: list[tuple[int, Answered]]) -> list[dict]:
     if job.shape != "note_nlp":
         return [
             row
             for line, answer in answered
             for row in rows_of_answer(line, answer, job.shape)
         ]
-    system = note_nlp.system_of(dump_model(_scorer.classifier))
+    system = note_nlp.system_of(dump_model(classifier))
     return [
         {"note_nlp_id": NUMBER if job.format_out == "csv" else None, **row}
         for _, answer in answered
