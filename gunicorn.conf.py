@@ -6,8 +6,8 @@ import sys
 
 from negation_api.http import parse_errors
 from negation_api.http.telemetry import configure_logging, make_metrics_directory
-from negation_api.inference.memory import limit_arenas, trim_memory
 from negation_api.layout import Layout
+from negation_api.model.memory import trim_memory, use_one_arena
 from negation_api.server.listening import addresses
 from negation_api.settings import SettingError, Settings
 
@@ -17,7 +17,7 @@ except SettingError as error:
     sys.exit(f"negation_api cannot start: {error}")
 
 configure_logging()
-limit_arenas()
+use_one_arena()
 
 # Before anything imports prometheus_client, which looks once. In memory: it need not
 # outlive the master.

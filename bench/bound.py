@@ -23,7 +23,6 @@ from transformers import AutoModelForSequenceClassification  # noqa: E402
 
 from negation_api.model.classifier import load_classifier  # noqa: E402
 from negation_api.model.quantize import QuantizedLinear  # noqa: E402
-from negation_api.model.workspace import Workspace  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))
@@ -32,24 +31,12 @@ MAX_SENTENCES = 1024
 MIN_SENTENCES = 64, 192  # to try a way, and to measure the best
 
 
-class Results(Workspace):
-    """Gives new memory for what a layer gives: transformers keeps several of them."""
-
-    def take(self, name: str, rows: int, width: int, *dtype) -> torch.Tensor:
-        """Give memory for (rows, width)."""
-        if name == "linear":
-            return torch.empty(rows, width)
-        return super().take(name, rows, width, *dtype)
-
-
 class Quantized(torch.nn.Module):
     """A linear layer at int8, for inputs of any rank."""
 
-    space = Results()
-
     def __init__(self, linear: torch.nn.Linear):
         super().__init__()
-        self.linear = QuantizedLinear(self.space, linear)
+        self.linear = QuantizedLinear(linear)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., in) to (..., out)."""

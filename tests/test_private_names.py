@@ -17,12 +17,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 # Operators of torch, by their schemas: what torch.compile writes for CPUs.
 OPERATORS = {
     "onednn::qlinear_prepack": "(Tensor weight, int[]? x_shape) -> Tensor",
-    "onednn::qlinear_pointwise.binary": "(Tensor qx, float x_scale,"
-    " int x_zero_point, Tensor qw, Tensor w_scale, Tensor w_zero_point,"
-    " Tensor? other, Tensor? bias, float output_scale, int output_zero_point,"
-    " ScalarType? output_dtype, float other_scale, int other_zp,"
-    " str binary_post_op, float binary_alpha, str unary_post_op,"
-    " Scalar?[] unary_post_op_args, str unary_post_op_algorithm) -> Tensor",
+    "onednn::qlinear_pointwise": "(Tensor qx, float x_scale, int x_zero_point,"
+    " Tensor qw, Tensor w_scale, Tensor w_zero_point, Tensor? bias,"
+    " float output_scale, int output_zero_point, ScalarType? output_dtype,"
+    " str post_op_name, Scalar?[] post_op_args, str post_op_algorithm) -> Tensor",
     "aten::gelu_": '(Tensor(a!) self, *, str approximate="none") -> Tensor(a!)',
 }
 

@@ -12,8 +12,8 @@ from negation_api.http.service import Service
 from negation_api.inference.batching import Batcher
 from negation_api.inference.connection_counts import ConnectionCounts
 from negation_api.inference.cores import Cores
-from negation_api.inference.memory import trim_memory
 from negation_api.layout import Layout, available_cpus, pinned_cpus
+from negation_api.model.memory import trim_memory
 from negation_api.settings import Settings
 from negation_api.text.terms import common, common_forms
 

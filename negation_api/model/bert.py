@@ -9,11 +9,6 @@ the weights transformers' own; what differs is the order of the work:
 - Query, key and value are one product.
 - Of the last layer only what [CLS] needs is computed.
 - A row that is settled at an exit (``exits.py``) leaves the matrix.
-- What is large is computed in memory that each thread keeps, in buffers: "x" is
-  what goes from layer to layer; "linear" what a linear layer gives; "mixed" what
-  attention does; "wide" what is wider, or padded, on the way to the next of them. What
-  torch makes room for itself is copied into one and freed at once, so that nothing
-  comes to lie behind it.
 
 The fewer and larger the operators, the less often inference threads and request
 threads wait for each other's hold on Python.
@@ -21,16 +16,14 @@ threads wait for each other's hold on Python.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate, chain
 
 import torch
 from torch.nn import functional
 
 from negation_api.model.exits import Exit, ExitWeights, find_markers
-from negation_api.model.linear import Linear, PlainLinear, make_linear
+from negation_api.model.linear import PlainLinear, make_linear
 from negation_api.model.quantize import QuantizedLinear
-from negation_api.model.workspace import Workspace
 
 Norm = Callable[[torch.Tensor], torch.Tensor]
 
@@ -84,21 +77,17 @@ class Group:
         unpadded = mask.flatten().nonzero().squeeze(1)
         return cls(tokens, rows, longest, padded, unpadded, mask[:, None, None])
 
-    def pad(self, x: torch.Tensor, space: Workspace) -> torch.Tensor:
+    def pad(self, x: torch.Tensor) -> torch.Tensor:
         """Lay its part of (tokens, width) out as (rows, longest, width)."""
         x = x[self.tokens]
         if self.padded is not None:
-            buffer = space.take("wide", len(self.padded), x.shape[1])
-            x = torch.index_select(x, 0, self.padded, out=buffer)
+            x = x.index_select(0, self.padded)
         return x.view(self.rows.stop - self.rows.start, self.longest, -1)
 
-    def pack(self, x: torch.Tensor, out: torch.Tensor) -> None:
-        """Undo :meth:`pad`: write (rows, longest, width) to its part of *out*."""
-        x, out = x.flatten(0, 1), out[self.tokens]
-        if self.unpadded is None:
-            out.copy_(x)
-        else:
-            torch.index_select(x, 0, self.unpadded, out=out)
+    def pack(self, x: torch.Tensor) -> torch.Tensor:
+        """Undo :meth:`pad`: give its tokens of (rows, longest, width)."""
+        x = x.flatten(0, 1)
+        return x if self.unpadded is None else x.index_select(0, self.unpadded)
 
 
 def make_groups(lengths: Sequence[int]) -> list[Group]:
@@ -155,7 +144,7 @@ class Batch:
             (leaving if sure and marks else staying).append(row)
         return leaving, staying
 
-    def take(self, rows: list[int], space: Workspace) -> "Batch":
+    def take(self, rows: list[int]) -> "Batch":
         """Give the batch of *rows* alone."""
         lengths, order, marks = (
             [values[row] for row in rows]
@@ -166,10 +155,7 @@ class Batch:
             for row, n in zip(rows, lengths)
         )
         tokens = torch.tensor(list(chain.from_iterable(spans)))
-        size = len(tokens), self.x.shape[1]
-        kept = torch.index_select(self.x, 0, tokens, out=space.take("linear", *size))
-        x = space.take("x", *size).copy_(kept)
-        return Batch(x, lengths, order, marks)
+        return Batch(self.x.index_select(0, tokens), lengths, order, marks)
 
 
 class PackedBert:
@@ -193,8 +179,7 @@ class PackedBert:
         labelled: bool = True,
     ):
         bert, config = network.bert, network.config
-        self._space = space = Workspace()
-        make = partial(QuantizedLinear if int8 else PlainLinear, space)
+        make = QuantizedLinear if int8 else PlainLinear
         # A view of one weight keeps the whole file of weights mapped.
         own = torch.Tensor.clone if int8 else torch.Tensor.detach
         embeddings = bert.embeddings
@@ -205,14 +190,12 @@ class PackedBert:
         ).detach()
         self._norm = _norm(embeddings.LayerNorm, own)
         heads = config.num_attention_heads
-        self._layers = [
-            Layer(layer, heads, space, make, own) for layer in bert.encoder.layer
-        ]
+        self._layers = [Layer(each, heads, make, own) for each in bert.encoder.layer]
         self._pooler = make(bert.pooler.dense)
         joined = _join(network.classifier, *last)
-        self._classifier = PlainLinear(space, joined, own=own)
+        self._classifier = PlainLinear(joined, own=own)
         self._num_columns = joined.out_features
-        self._exits = {n: Exit(space, each, own, labelled) for n, each in exits.items()}
+        self._exits = {n: Exit(each, own, labelled) for n, each in exits.items()}
         self._marker = marker
         if int8:  # before a fork, so that the code is shared
             for linear in self._layers[0].linears:
@@ -239,12 +222,11 @@ class PackedBert:
             if not staying:
                 break
             if leaving:
-                batch = batch.take(staying, self._space)
+                batch = batch.take(staying)
         else:
             starts = torch.tensor(batch.starts)
             x = self._layers[-1].first(batch.x, batch.groups, starts)
             logits[batch.order] = self._classifier(self._pooler(x).tanh())
-        self._space.trim()
         return logits, depths
 
     def _embed(self, rows: Sequence[Sequence[int]]) -> Batch:
@@ -252,25 +234,19 @@ class PackedBert:
         lengths = [len(rows[index]) for index in order]
         ids = torch.tensor(list(chain.from_iterable(rows[index] for index in order)))
         positions = torch.tensor(list(chain.from_iterable(map(range, lengths))))
-        size = len(ids), self._words.shape[1]
-        x = self._space.take("x", *size)
-        torch.index_select(self._words, 0, ids, out=x)
-        embedded = self._space.take("linear", *size)
-        torch.index_select(self._positions, 0, positions, out=embedded)
-        x.copy_(self._norm(x.add_(embedded)))
+        x = self._words[ids].add_(self._positions[positions])
         marks = [None] * len(rows)
         if self._exits:
             marks = [find_markers(rows[index], self._marker) for index in order]
-        return Batch(x, lengths, order, marks)
+        return Batch(self._norm(x), lengths, order, marks)
 
 
 class Layer:
     """One transformer layer."""
 
-    def __init__(self, layer, heads: int, space: Workspace, make, own):
+    def __init__(self, layer, heads: int, make, own):
         attention = layer.attention.self
         self._heads = heads
-        self._space = space
         self._attend = make(_join(attention.query, attention.key, attention.value))
         self._project = make(layer.attention.output.dense)
         self._norm = _norm(layer.attention.output.LayerNorm, own)
@@ -279,44 +255,39 @@ class Layer:
         self._last_norm = _norm(layer.output.LayerNorm, own)
 
     @property
-    def linears(self) -> tuple[Linear, ...]:
+    def linears(self) -> tuple[PlainLinear | QuantizedLinear, ...]:
         """Its linear layers, one of each shape that the model has."""
         return self._attend, self._project, self._widen, self._narrow
 
     def __call__(self, x: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         """Map (tokens, width) to (tokens, width)."""
         attended = self._attend(x)
-        mixed = self._space.take("mixed", *x.shape)
-        for group in groups:
-            query, key, value = self._split(attended, group)
-            group.pack(_mix(query, key, value, group.mask), mixed)
-        return self._feed_forward(x, mixed)
+        mixed = [group.pack(self._mix(attended, group)) for group in groups]
+        return self._feed_forward(x, torch.cat(mixed))
 
     def first(self, x, groups: list[Group], starts: torch.Tensor) -> torch.Tensor:
         """Map (tokens, width) to (rows, width), the first token of each row."""
         attended = self._attend(x)
-        mixed = self._space.take("mixed", len(starts), x.shape[1])
-        for group in groups:
-            query, key, value = self._split(attended, group)
-            first = _mix(query[:, :, :1], key, value, group.mask)
-            mixed[group.rows] = first.flatten(0, 1)
-        return self._feed_forward(x[starts], mixed)
+        mixed = [self._mix(attended, group, 1).squeeze(1) for group in groups]
+        return self._feed_forward(x[starts], torch.cat(mixed))
 
-    def _split(self, x: torch.Tensor, group: Group):
-        """Give query, key and value, each (rows, heads, longest, width of a head)."""
-        padded = group.pad(x, self._space)
+    def _mix(self, x: torch.Tensor, group: Group, asking: int | None = None):
+        """Attend to *x*, query, key and value of each token, (tokens, 3 * width).
+
+        :param asking: the first places of a row, for which alone it is done.
+        :returns: (rows, longest or *asking*, width).
+        """
+        padded = group.pad(x)
         shape = *padded.shape[:2], 3, self._heads, -1
-        return padded.view(shape).permute(2, 0, 3, 1, 4)
+        query, key, value = padded.view(shape).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(
+            query[:, :, :asking], key, value, attn_mask=group.mask
+        )
+        return mixed.transpose(1, 2).flatten(2)
 
     def _feed_forward(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        x.copy_(self._norm(self._project(mixed, plus=x)))
-        return x.copy_(self._last_norm(self._narrow(self._widen(x), plus=x)))
-
-
-def _mix(query, key, value, mask) -> torch.Tensor:
-    """Attend; give (rows, places of the query, width)."""
-    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return mixed.transpose(1, 2).flatten(2)
+        x = self._norm(self._project(mixed, plus=x))
+        return self._last_norm(self._narrow(self._widen(x), plus=x))
 
 
 def _join(*layers: torch.nn.Linear) -> torch.nn.Linear:

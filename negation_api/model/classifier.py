@@ -46,6 +46,7 @@ from negation_api.model.beside import Beside  # noqa: E402
 from negation_api.model.bert import PackedBert, can_pack  # noqa: E402
 from negation_api.model.exits import VALUES, marker_starts  # noqa: E402
 from negation_api.model.exits import read_exits, read_linear  # noqa: E402
+from negation_api.model.memory import keep_freed_tensors  # noqa: E402
 from negation_api.model.quantize import why_not  # noqa: E402
 from negation_api.settings import Settings  # noqa: E402
 from negation_api.text.markers import (  # noqa: E402
@@ -427,6 +428,7 @@ def _load(settings: Settings, labelled: bool = True) -> AssertionClassifier:
     # (https://github.com/pytorch/pytorch/issues/49555). More than one brings less
     # than independent forward passes anyway.
     torch.set_num_threads(1)
+    keep_freed_tensors()
     model = settings.model
     directory = directory_of(model, settings.model_revision, settings.models_dir)
     if is_hub_id(model) and not directory.exists():

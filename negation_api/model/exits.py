@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 
 from negation_api.model.linear import PlainLinear, make_linear
-from negation_api.model.workspace import Workspace
 
 VALUES = 3  # of every question: the labels', and each axis'
 
@@ -39,16 +38,14 @@ class Exit:
     :param labelled: whether the label, the first question, must be settled too.
     """
 
-    def __init__(self, space: Workspace, weights: ExitWeights, own, labelled: bool):
-        self._pooler = PlainLinear(space, weights.pooler, own=own)
-        self._head = PlainLinear(space, weights.head, own=own)
+    def __init__(self, weights: ExitWeights, own, labelled: bool):
+        self._pooler = PlainLinear(weights.pooler, own=own)
+        self._head = PlainLinear(weights.head, own=own)
         self._threshold = weights.threshold
         self._first = 0 if labelled else 1
 
     def __call__(self, marks: torch.Tensor) -> tuple[torch.Tensor, list[bool]]:
         """Give logits (rows, columns) and which rows are settled.
-
-        The logits lie in the workspace, until the next linear layer.
 
         :param marks: (rows, 2 * width).
         """

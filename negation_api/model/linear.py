@@ -1,62 +1,32 @@
-"""Linear layers: where their results lie, and the plain one.
-
-``quantize.py`` has the other. Neither allocates anything.
-"""
+"""Linear layers: the plain one; ``quantize.py`` has the other."""
 
 import torch
 
-from negation_api.model.workspace import Workspace
 
+class PlainLinear:
+    """Computes what a ``torch.nn.Linear`` does, in float32.
 
-class Linear:
-    """What computes a ``torch.nn.Linear`` into a buffer of the workspace.
-
-    Its result lies in "wide" when GELU is applied to it, otherwise in "linear", where
-    its input must not lie.
-
-    :param width: numbers that come out for each row.
     :param gelu: apply GELU to what comes out.
     """
 
-    def __init__(self, space: Workspace, width: int, gelu: bool):
-        self._space = space
-        self._width = width
-        self._gelu = gelu
-
-    def _take(self, num_rows: int) -> torch.Tensor:
-        name = "wide" if self._gelu else "linear"
-        return self._space.take(name, num_rows, self._width)
-
-    def _activate(self, buffer: torch.Tensor) -> None:
-        if self._gelu:  # oneDNN's, which keeps code for each number of rows
-            torch.ops.aten.gelu_(buffer)
-
-
-class PlainLinear(Linear):
-    """Computes in float32."""
-
     def __init__(
-        self,
-        space: Workspace,
-        linear: torch.nn.Linear,
-        gelu: bool = False,
-        own=torch.Tensor.detach,
+        self, linear: torch.nn.Linear, gelu: bool = False, own=torch.Tensor.detach
     ):
-        super().__init__(space, linear.out_features, gelu)
         self._weight = own(linear.weight.detach()).t()  # (in, out)
         self._bias = own(linear.bias.detach())
+        self._gelu = gelu
 
     def __call__(
         self, x: torch.Tensor, plus: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Map (rows, in) to (rows, out), and add *plus* (rows, out)."""
-        buffer = self._take(round_up(len(x)))
-        out = buffer[: len(x)]
-        if plus is None:
-            torch.addmm(self._bias, x, self._weight, out=out)
-        else:
-            torch.add(plus, self._bias, out=out).addmm_(x, self._weight)
-        self._activate(buffer)
+        padded = self._bias.repeat(round_up(len(x)), 1)
+        out = padded[: len(x)]
+        if plus is not None:
+            out.add_(plus)
+        out.addmm_(x, self._weight)
+        if self._gelu:  # oneDNN's, which keeps code for each number of rows
+            torch.ops.aten.gelu_(padded)
         return out
 
 

@@ -12,24 +12,21 @@ the operators that torch's own compiler uses;
 import torch
 from torch.nn import functional
 
-from negation_api.model.linear import Linear, round_up
-from negation_api.model.workspace import Workspace
+from negation_api.model.linear import round_up
 
 ZERO = 128  # the byte that stands for 0
 MAX_ERROR = 0.05  # of the largest result; it is some 0.01
 _TINY = 1e-12  # so that a layer, or an input, of zeros has a scale
 
 
-class QuantizedLinear(Linear):
+class QuantizedLinear:
     """Computes what a ``torch.nn.Linear`` does, nearly, in int8.
 
-    May write over an input that lies in "wide".
+    :param gelu: apply GELU to what comes out.
     """
 
-    def __init__(self, space: Workspace, linear: torch.nn.Linear, gelu: bool = False):
+    def __init__(self, linear: torch.nn.Linear, gelu: bool = False):
         weight = linear.weight.detach()  # (out, in)
-        super().__init__(space, len(weight), gelu)
-        self._inputs = weight.shape[1]
         scales = weight_scales(weight)
         rounded = (weight / scales[:, None]).round().to(torch.int8)
         self._scales = scales / 127  # times the largest of a row of the input
@@ -38,32 +35,26 @@ class QuantizedLinear(Linear):
         self._bias = torch.zeros(len(weight))
         if linear.bias is not None:
             self._bias.copy_(linear.bias.detach())
-        self._shift = rounding_shift(self._inputs)
+        self._shift = rounding_shift(weight.shape[1])
+        self._gelu = gelu
 
     def __call__(
         self, x: torch.Tensor, plus: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Map (rows, in) to (rows, out), both float32, and add *plus* (rows, out)."""
-        num_rows = round_up(len(x))
-        data = self._space.take("bytes", num_rows, self._inputs, torch.uint8)
-        largest, inverse = _quantize(x, self._shift, data[: len(x)], self._space)
-        # The operator allocates its result itself, except where it adds to one.
-        buffer = self._take(num_rows)
-        out = buffer[: len(x)]
-        if plus is None:
-            buffer.zero_()
-        else:
-            torch.mul(plus, inverse, out=out)
-        torch.ops.onednn.qlinear_pointwise.binary(
+        data, largest, inverse = _quantize(x, self._shift)
+        padded = torch.ops.onednn.qlinear_pointwise(
             *(data, 1.0, ZERO),
-            *(self._weight, self._scales, self._zeros),
-            *(buffer, None),
+            *(self._weight, self._scales, self._zeros, None),
             *(1.0, 0, torch.float32),  # of the result: not quantized
-            *(1.0, 0, "sum", 1.0),  # of what it is added to
             *("none", [], ""),
         )
+        out = padded[: len(x)]
+        if plus is not None:
+            out.add_(plus * inverse)
         torch.addcmul(self._bias, out, largest, out=out)
-        self._activate(buffer)
+        if self._gelu:
+            torch.ops.aten.gelu_(padded)
         return out
 
     @torch.inference_mode()
@@ -74,7 +65,7 @@ class QuantizedLinear(Linear):
         What it has before a fork, the forked processes share.
         """
         for num_rows in sorted({round_up(n + 1) for n in range(most)}):
-            self(torch.zeros(num_rows, self._inputs))
+            self(torch.zeros(num_rows, len(self._shift)))
 
 
 def why_not() -> str | None:
@@ -87,7 +78,7 @@ def why_not() -> str | None:
     exact.weight.data = torch.linspace(-1, 1, 256).view(16, 16)
     try:
         with torch.inference_mode():
-            wanted, given = exact(x), QuantizedLinear(Workspace(), exact)(x)
+            wanted, given = exact(x), QuantizedLinear(exact)(x)
     except (AttributeError, RuntimeError, TypeError) as error:
         return (str(error) or type(error).__name__).splitlines()[0]
     error = float((given - wanted).abs().max() / wanted.abs().max())
@@ -100,24 +91,23 @@ def rounding_shift(width: int) -> torch.Tensor:
 
 
 def _quantize(
-    x: torch.Tensor, shift: torch.Tensor, out: torch.Tensor, space: Workspace
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Write x (rows, in) to *out* as bytes.
+    x: torch.Tensor, shift: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Give x (rows, in) as bytes, with rows of no meaning up to ``round_up``.
 
-    Gives what 127 steps are in each row (rows, 1), and one divided by that.
+    And what 127 steps are in each row (rows, 1), and one divided by that.
 
     Adding 2^23 to a number leaves the nearest integer in the low bits of its float32
     (IEEE 754), which is several times faster to cut out than a float is to convert.
 
     :param shift: (in), of ``rounding_shift``.
     """
-    low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
-    largest = torch.maximum(high, low.neg_()).clamp_(min=_TINY)
-    shifted = space.take("wide", *x.shape)
+    largest = x.abs().amax(dim=1, keepdim=True).clamp_(min=_TINY)
     inverse = largest.reciprocal()
-    torch.addcmul(shift, x, inverse, value=127, out=shifted)
-    out.copy_(shifted.view(torch.int32))
-    return largest, inverse
+    shifted = torch.addcmul(shift, x, inverse, value=127)
+    data = torch.empty(round_up(len(x)), x.shape[1], dtype=torch.uint8)
+    data[: len(x)] = shifted.view(torch.int32)
+    return data, largest, inverse
 
 
 def weight_scales(weight: torch.Tensor) -> torch.Tensor:
