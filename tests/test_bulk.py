@@ -272,6 +272,17 @@ def test_a_full_disk_is_told_in_one_line(run, notes, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_workers_may_need_more_open_files_than_are_allowed_at_first(
+    run, few_notes, tmp_path
+):
+    def limit():
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+
+    workers = "--workers", "30"
+    assert run(few_notes, "-o", tmp_path / "o.jsonl", *workers, prepare=limit)[0] == 0
+
+
 @pytest.mark.parametrize("to", ["csv", "parquet"])
 def test_a_killed_run_goes_on_with_the_numbers_of_note_nlp(start, run, to, tmp_path):
     rows = [row | {"id": place} for place, row in enumerate(make_notes(200))]

@@ -8,6 +8,7 @@ for ever. Here its pipe ends, and that is seen.
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 import time
@@ -37,6 +38,8 @@ def workers(number: int, function: Callable) -> Iterator[Callable[[Any], Future]
     :param function: inherited through the fork, so never pickled; its argument and
         what it returns are.
     """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # three for each worker
     idle = SimpleQueue()
     with ExitStack() as stack:
         gc.collect()
