@@ -6,7 +6,7 @@ name the members of replies, so that it cannot say anything else than they do.
 """
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin, OpenAPIConverter
@@ -49,11 +49,12 @@ PROBLEMS = {
 }
 TITLES = {415: "Unsupported Media Type", 500: "Internal Server Error"}
 
-# Either, where the deployment has keys; none otherwise.
-SECURITY = {
+SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+# Either, where the deployment has keys; none otherwise.
+SECURITY = [{}, *({name: []} for name in SCHEMES)]
 
 _NOTE = "Presents with chest pain. Denies fever. Possible pneumonia."
 # name -> a request that works as it stands
@@ -136,7 +137,7 @@ def describe() -> dict:
         plugins=[plugin],
     )
     plugin.converter.add_attribute_function(_shape)
-    for name, scheme in SECURITY.items():
+    for name, scheme in SCHEMES.items():
         spec.components.security_scheme(name, scheme)
     spec.path("/predict", operations={"post": _predict()})
     for question in cnlpt.QUESTIONS:
@@ -168,50 +169,49 @@ def _json(schema) -> dict:
     return {"application/json": {"schema": schema}}
 
 
+def _answer(description: str, schema) -> dict:
+    return {"description": description, "content": _json(schema)}
+
+
+def _problem(description: str, **more) -> dict:
+    content = {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema, **more}}
+    return {"description": description, "content": content}
+
+
 def _predict() -> dict:
-    body = _json({"oneOf": list(FORMS)})
-    body["application/json"]["examples"] = {
-        name: {"value": example} for name, example in EXAMPLES.items()
-    }
-    answer = {
-        "description": "In the order asked.",
-        "content": _json({"anyOf": list(FORMS.values())}),
-    }
+    schema = {"anyOf": list(FORMS.values())}
     return {
         "operationId": "predict",
         "summary": "Give the assertion status of every entity asked for.",
-        "security": [{}, *({name: []} for name in SECURITY)],
-        "requestBody": {"description": CODING, "required": True, "content": body},
-        "responses": {"200": answer, **_problems()},
+        "security": SECURITY,
+        "requestBody": _body(list(FORMS), EXAMPLES),
+        "responses": {"200": _answer("In the order asked.", schema), **_problems()},
     }
 
 
 def _process(question) -> dict:
-    body = _json({"oneOf": [cnlpt.StatusesRequestSchema, cnlpt.RecordsRequestSchema]})
-    body["application/json"]["examples"] = {
-        name: {"value": example} for name, example in CNLPT_EXAMPLES.items()
-    }
+    forms = [cnlpt.StatusesRequestSchema, cnlpt.RecordsRequestSchema]
     records = {"type": "array", "items": cnlpt.RecordSchema}
-    answer = {
-        "description": "In the order asked, in the form of the request.",
-        "content": _json({"anyOf": [cnlpt.StatusesSchema, records]}),
-    }
+    schema = {"anyOf": [cnlpt.StatusesSchema, records]}
     return {
         "operationId": question.name,
         "summary": question.summary,
-        "security": [{}, *({name: []} for name in SECURITY)],
-        "requestBody": {"description": CODING, "required": True, "content": body},
+        "security": SECURITY,
+        "requestBody": _body(forms, CNLPT_EXAMPLES),
         "responses": {
-            "200": answer,
+            "200": _answer("In the order asked, in the form of the request.", schema),
             **_problems(),
             "404": _problem("The deployment has it off (`CNLPT`)."),
         },
     }
 
 
-def _problem(description: str) -> dict:
-    content = {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema}}
-    return {"description": description, "content": content}
+def _body(forms: list, examples: dict) -> dict:
+    content = _json({"oneOf": forms})
+    content["application/json"]["examples"] = {
+        name: {"value": example} for name, example in examples.items()
+    }
+    return {"description": CODING, "required": True, "content": content}
 
 
 def _problems() -> dict:
@@ -221,12 +221,8 @@ def _problems() -> dict:
         example = {"title": title, "status": status}
         if kind:
             example = errors.describe(status, kind)
-        responses[str(status)] = {
-            "description": f"{title} {meaning}".strip(),
-            "content": {
-                errors.MEDIA_TYPE: {"schema": errors.ProblemSchema, "example": example}
-            },
-        }
+        description = f"{title} {meaning}".strip()
+        responses[str(status)] = _problem(description, example=example)
     responses["401"]["headers"] = {
         "WWW-Authenticate": {"schema": {"type": "string"}},
     }
@@ -243,10 +239,8 @@ def _problems() -> dict:
     responses["429"]["headers"] = {
         "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
     }
-    responses["default"] = {
-        "description": "Any other, such as 405 with its Allow; without a type.",
-        "content": {errors.MEDIA_TYPE: {"schema": errors.ProblemSchema}},
-    }
+    others = "Any other, such as 405 with its Allow; without a type."
+    responses["default"] = _problem(others)
     return responses
 
 
@@ -255,11 +249,8 @@ def _health() -> dict:
         "operationId": "health",
         "summary": "Say that the service is there, without running the model.",
         "responses": {
-            "200": {"description": "Ready.", "content": _json(HealthSchema)},
-            "503": {
-                "description": "About to stop, or stuck.",
-                "content": _json(UnfitSchema),
-            },
+            "200": _answer("Ready.", HealthSchema),
+            "503": _answer("About to stop, or stuck.", UnfitSchema),
         },
     }
 
@@ -269,7 +260,7 @@ def _metrics() -> dict:
     return {
         "operationId": "metrics",
         "summary": "Give the metrics of all workers, for Prometheus.",
-        "security": [{}, *({name: []} for name in SECURITY)],
+        "security": SECURITY,
         "responses": {
             "200": {"description": "Prometheus' text format.", "content": text},
             "401": _problem("A key is needed."),
@@ -285,18 +276,18 @@ def _explain() -> dict:
         "summary": "Explain a problem type.",
         "parameters": [{"name": "kind", "in": "path", "schema": kinds}],
         "responses": {
-            "200": {
-                "description": "The type.",
-                "content": _json(errors.ExplanationSchema),
-            },
+            "200": _answer("The type.", errors.ExplanationSchema),
             "404": _problem("No such type."),
         },
     }
 
 
+_pretty = partial(json.dumps, indent=2, ensure_ascii=False)
+
+
 def main() -> None:
     """Print the description, for ``make openapi``."""
-    print(json.dumps(describe(), indent=2, ensure_ascii=False))
+    print(_pretty(describe()))
 
 
 @bp.get("/openapi.json")
@@ -311,10 +302,6 @@ def docs():
     """Show the description to people."""
     page = render_template("docs.html", spec=describe(), link=_link, pretty=_pretty)
     return page, {"Content-Security-Policy": PAGE_POLICY}
-
-
-def _pretty(value) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _link(schema: dict) -> Markup:
