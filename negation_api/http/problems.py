@@ -51,11 +51,7 @@ class ClientClosedRequest(HTTPException):
     """Nobody reads this answer; the status is nginx's, for the access log."""
 
     code = 499
-    description = "The client closed the request."
-
-    @property
-    def name(self) -> str:
-        return "Client Closed Request"
+    name = "Client Closed Request"
 
 
 def _respond(error: HTTPException, problem: dict) -> Response:
