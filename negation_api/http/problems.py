@@ -118,27 +118,24 @@ def _not_http(error: ParseException) -> Response:
     return _respond(refusal, problem)
 
 
-def _log_exception(app: Flask):
-    def log_exception(exc_info):
-        """Log where it went wrong. The message may hold text, so it stays out."""
-        cause, trace = exc_info[1], exc_info[2]
-        while trace and trace.tb_next:
-            trace = trace.tb_next
-        location = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
-        chain = []
-        while cause is not None:
-            chain.append(type(cause).__name__)
-            cause = cause.__cause__ or cause.__context__
-        log.error(
-            "unexpected error",
-            extra={
-                "error": " < ".join(chain),
-                "place": location,
-                "request_id": g.get("request_id"),
-            },
-        )
-
-    return log_exception
+def _log_exception(exc_info) -> None:
+    """Log where it went wrong. The message may hold text, so it stays out."""
+    cause, trace = exc_info[1], exc_info[2]
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    location = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+    chain = []
+    while cause is not None:
+        chain.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    log.error(
+        "unexpected error",
+        extra={
+            "error": " < ".join(chain),
+            "place": location,
+            "request_id": g.get("request_id"),
+        },
+    )
 
 
 @bp.get("/problems/<kind>")
@@ -162,5 +159,5 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ParseException, _not_http)
     app.register_error_handler(DeadlinePassed, _deadline)
     app.register_error_handler(ClientGone, _gone)
-    app.log_exception = _log_exception(app)
+    app.log_exception = _log_exception
     app.register_blueprint(bp)
