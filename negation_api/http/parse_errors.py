@@ -54,9 +54,8 @@ _KINDS = {
     errors.ChunkMissingTerminator: (400, _CHUNKS),
     errors.InvalidChunkExtension: (400, _CHUNKS),
 }
-_BY_STATUS = {
-    status: detail for status, detail in _KINDS.values() if 400 < status < 500
-}
+# What to say of a refusal that was made without the parser
+BY_STATUS = {status: detail for status, detail in _KINDS.values() if 400 < status < 500}
 _BY_FIELD = {
     "HOST": "HTTP/1.1 wants one Host header, with the name of a host (RFC 9112, 3.2).",
     "CONTENT-TYPE": "Content-Type is there twice.",
@@ -71,13 +70,7 @@ def explain(error: errors.ParseException) -> tuple[int, str | None]:
     >>> explain(errors.InvalidHeader("HOST"))
     (400, 'HTTP/1.1 wants one Host header, with the name of a host (RFC 9112, 3.2).')
     """
-    field = getattr(error, "hdr", None)
-    if isinstance(error, errors.InvalidHeader) and field in _BY_FIELD:
-        return 400, _BY_FIELD[field]
+    if isinstance(error, errors.InvalidHeader) and error.hdr in _BY_FIELD:
+        return 400, _BY_FIELD[error.hdr]
     kinds = (found for kind, found in _KINDS.items() if isinstance(error, kind))
     return next(kinds, (400, None))
-
-
-def explain_status(status: int) -> str | None:
-    """Give the detail of a refusal that was made without the parser."""
-    return _BY_STATUS.get(status)

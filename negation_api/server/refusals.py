@@ -58,7 +58,7 @@ def _problem(status: int, settings: Settings) -> dict:
         return describe(413, "body-too-large", detail=detail)
     if status == 429:
         return describe(429, "queue-full")
-    return _blank(status, parse_errors.explain_status(status))
+    return _blank(status, parse_errors.BY_STATUS.get(status))
 
 
 def _blank(status: int, detail: str | None) -> dict:
