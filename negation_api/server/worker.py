@@ -124,13 +124,10 @@ class Worker(gthread.ThreadWorker):
             # What waits to be accepted would be lost when the process ends; what
             # comes later is better refused than left waiting.
             for listener in self.sockets:
-                self._accept_all(listener)
+                while listener.fileno() >= 0 and self._accept(listener):
+                    pass
                 listener.close()
             self.sockets = []  # Gunicorn may call this again
-
-    def _accept_all(self, listener):
-        while listener.fileno() >= 0 and self._accept(listener):
-            pass
 
     def _cap_keepalive(self, deadline):
         self.reactor.drain(deadline)
