@@ -14,6 +14,7 @@ from typing import List, Optional  # as spaCy reads the types of a config
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span
+from spacy.util import raise_error
 
 import negation_api
 from negation_api.contract.labels import Prediction
@@ -97,16 +98,13 @@ class NegationAPI(Pipe):
 
         :raises ValueError: for a span that cannot be answered, with its place.
         """
-        return next(self._answer([doc], _raise))
+        return next(self._answer([doc], raise_error))
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Answer the spans of many Docs, together; *batch_size* changes nothing."""
-        handle = self.get_error_handler()
-        return self._answer(stream, lambda doc, e: handle(self.name, self, [doc], e))
+        return self._answer(stream, self.get_error_handler())
 
-    def _answer(
-        self, stream: Iterable[Doc], handle: Callable[[Doc, Exception], None]
-    ) -> Iterator[Doc]:
+    def _answer(self, stream: Iterable[Doc], handle: Callable) -> Iterator[Doc]:
         waiting: deque[tuple[Doc, list[tuple[str, Span]]]] = deque()
 
         def documents():
@@ -126,7 +124,8 @@ class NegationAPI(Pipe):
                 yield doc
                 continue
             if isinstance(answers, Exception):
-                handle(doc, _located(answers, [name for name, _ in found]))
+                error = _located(answers, [name for name, _ in found])
+                handle(self.name, self, [doc], error)
                 continue
             for (_, span), answer in zip(found, answers, strict=True):
                 _set(span, answer)
@@ -142,10 +141,6 @@ class NegationAPI(Pipe):
             for name, spans in lists.items()
             for index, span in enumerate(spans)
         ]
-
-
-def _raise(doc: Doc, error: Exception) -> None:
-    raise error
 
 
 def _located(error: Exception, names: Sequence[str]) -> Exception:
