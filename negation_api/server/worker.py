@@ -161,7 +161,6 @@ class Logger(glogging.Logger):
     """Gunicorn's own messages, as JSON lines beside ours."""
 
     def setup(self, cfg):
-        self.loglevel = logging.INFO
         for logger in (self.error_log, self.access_log):
             logger.propagate = True
             logger.handlers.clear()
