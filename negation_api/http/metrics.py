@@ -170,9 +170,8 @@ def watch(batcher) -> None:
                 note_queue(batcher)
             except Exception as error:  # such as a full disk; the next may succeed
                 log.error("queue not noted", extra={"error": type(error).__name__})
-            pause.wait(WATCH_SECONDS)
+            time.sleep(WATCH_SECONDS)
 
-    pause = threading.Event()
     threading.Thread(target=run, name="metrics", daemon=True).start()
 
 
