@@ -116,8 +116,7 @@ class Model(Predictor):
         limit = NO_LIMIT["max_request_tokens"]
         rows = encode(query, self._classifier, limit, lambda stage: None)
         predictions = asked(query, self._classify(list(chain(*rows))))
-        more = self._classifier, self._classify, limit
-        return dump(query, rows, predictions, *more)
+        return dump(query, rows, predictions, self._classifier, self._classify, limit)
 
     def _classify(self, rows: Sequence[Row]) -> list[Prediction]:
         max_tokens = self._settings.batch_tokens or self._classifier.batch_tokens
