@@ -62,8 +62,8 @@ def _respond(error: HTTPException, problem: dict) -> Response:
     return response
 
 
-def _http(error: HTTPException) -> Response:
-    return _respond(error, {"title": error.name, "status": error.code})
+def _http(error: HTTPException, **members) -> Response:
+    return _respond(error, {"title": error.name, "status": error.code, **members})
 
 
 def _not_json(error: BadJSON) -> Response:
@@ -84,8 +84,7 @@ def _too_large(error: RequestEntityTooLarge) -> Response:
 
 
 def _not_taken(error: UnsupportedMediaType) -> Response:
-    problem = {"title": error.name, "status": 415, "detail": error.description}
-    return _respond(error, problem)
+    return _http(error, detail=error.description)
 
 
 def _no_key(error: NoKey) -> Response:
@@ -113,9 +112,7 @@ def _gone(error: ClientGone) -> Response:
 
 def _not_http(error: ParseException) -> Response:
     status, detail = parse_errors.explain(error)
-    refusal = default_exceptions[status]()
-    problem = {"title": refusal.name, "status": status, "detail": detail}
-    return _respond(refusal, problem)
+    return _http(default_exceptions[status](), detail=detail)
 
 
 def _log_exception(exc_info) -> None:
