@@ -177,8 +177,8 @@ class Chunks:
             if self.overhead > CHUNKING_BYTES:
                 return False  # all others wait meanwhile
             line_end = self._find(data, b"\r\n")
-            if line_end < 0:
-                return self._is_broken(data)
+            if line_end < 0:  # a line that long is taken by no parser
+                return len(data) - self.at > MAX_HEAD_BYTES and self._break(data)
             found = _CHUNK.fullmatch(data, self.at, line_end)
             if not found or data[self.at - 2 : self.at] != b"\r\n":
                 return self._break(data)
@@ -201,10 +201,6 @@ class Chunks:
         if found < 0:
             self._searched = len(data)
         return found
-
-    def _is_broken(self, data: bytearray) -> bool:
-        """Tell whether a line is longer than any parser takes."""
-        return len(data) - self.at > MAX_HEAD_BYTES and self._break(data)
 
     def _break(self, data: bytearray) -> bool:
         self.broken = True
