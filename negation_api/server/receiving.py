@@ -83,9 +83,8 @@ class Incoming:
 
     def take(self) -> bytes:
         """Cut the request off; what is left begins the next."""
-        end = len(self.data) if self._end is None else self._end
-        request = bytes(self.data[:end])
-        del self.data[:end]
+        request = bytes(self.data[: self._end])
+        del self.data[: self._end]
         self._begin()
         return request
 
