@@ -25,6 +25,7 @@ from negation_api.http.service import service_of
 from negation_api.model.classifier import load_classifier
 from negation_api.settings import Settings
 from notes import make_notes, write_jsonl
+from server import wait_until
 
 ROOT = Path(__file__).parent.parent
 NUM_NOTES, FEW = 1_000, 100
@@ -261,6 +262,30 @@ def test_an_interrupted_run_says_so_and_ends_its_workers(start, notes, tmp_path)
     assert code == 130
     assert err == "negation_api: interrupted; the same command goes on\n"
     assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
+
+
+def test_an_interrupt_comes_too_late_for_a_run_that_is_done(start, few_notes, tmp_path):
+    output = tmp_path / "out.jsonl"
+    command = start(few_notes, "-o", output, "--workers", "20")
+    journal = Path(f"{output}.journal")
+    wait_until(lambda: output.exists() and not journal.exists(), 60, "output")
+    if command.runs():
+        command.signal(signal.SIGINT)
+    code, _, err = command.finish()
+    assert code == 0 and summary(err)["rows"] == FEW
+
+
+def test_a_run_whose_messages_nobody_reads_is_done_all_the_same(
+    start, few_notes, tmp_path
+):
+    def close():
+        ours, theirs = os.pipe()
+        os.dup2(theirs, 2)
+        os.close(ours)
+        sys.stderr = open(2, "w", buffering=1)  # a line at a time, as it comes
+
+    command = start(few_notes, "-o", tmp_path / "out.jsonl", prepare=close)
+    assert command.finish()[0] == 0
 
 
 def test_a_full_disk_is_told_in_one_line(run, notes, tmp_path):

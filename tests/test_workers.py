@@ -1,6 +1,8 @@
 """Worker processes: what they give, and that their end is seen however they end."""
 
+import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -9,7 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from negation_api.batch.workers import workers
+from negation_api.batch.tables import InputError
+from negation_api.batch.workers import WorkerError, workers
 
 LARGE = 64_000_000  # bytes: written in some 50 ms
 
@@ -25,17 +28,52 @@ def test_results_are_those_of_the_function_whichever_worker_ends_first():
     assert len({pid for _, pid in results}) == 3
 
 
-def test_what_the_function_raises_is_raised_with_the_place():
-    def fail(number):
-        raise KeyError(number)
+class Panic(BaseException):
+    """As of a library in Rust; not to be pickled."""
+
+    def __reduce__(self):
+        raise TypeError
+
+
+@pytest.mark.parametrize("kind", [KeyError, Panic, SystemExit])
+def test_a_failure_is_told_by_its_place_and_without_text(kind, capfd):
+    def fail(text):
+        raise kind(text)
 
     with workers(1, fail) as submit:
-        with pytest.raises(KeyError) as caught:
-            submit(7).result()
-        assert caught.value.args == (7,)
-        assert "in fail" in caught.value.__notes__[0]
-        with pytest.raises(KeyError):  # and the worker is there still
-            submit(8).result()
+        for _ in range(2):  # the worker is there still
+            with pytest.raises(WorkerError) as caught:
+                submit("chest pain").result()
+    assert re.fullmatch(rf"{kind.__name__} at .*fail:\d+", str(caught.value))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_input_error_keeps_its_message():
+    def fail(message):
+        raise InputError(message)
+
+    with workers(1, fail) as submit:
+        with pytest.raises(InputError, match="^needs pyarrow$"):
+            submit("needs pyarrow").result()
+
+
+def test_an_interrupt_in_the_middle_of_a_fork_is_raised_behind_it(capfd):
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.register_at_fork(before=interrupt, after_in_child=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            with workers(3, bytes):
+                pass
+        assert not multiprocessing.active_children()
+
+    process = multiprocessing.get_context("fork").Process(target=interrupted)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 160, 20))

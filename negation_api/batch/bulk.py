@@ -20,6 +20,7 @@ import errno
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -50,8 +51,9 @@ from negation_api.batch.tables import (
     rows_of_answer,
 )
 from negation_api.batch.term_list import read_terms
-from negation_api.batch.workers import workers
+from negation_api.batch.workers import WorkerError, workers
 from negation_api.contract.listed import COMMON
+from negation_api.contract.errors import without_text
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
 from negation_api.scoring import Answered, Scorer, windows
@@ -244,6 +246,10 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
     except OSError as error:
         code = CANNOT if error.errno in LASTING else NOT_DONE
         return _fail(code, f"{error.filename or 'output'}: {error.strerror}")
+    except WorkerError as error:
+        return _fail(NOT_DONE, f"unexpected error: {error}")
+    except Exception as error:
+        return _fail(NOT_DONE, f"unexpected error: {' at '.join(without_text(error))}")
 
 
 # What another try meets again: names, kinds and rights of files.
@@ -304,11 +310,16 @@ def run(job: Job, settings: Settings, classifier) -> int:
             )
             bar.update(position - bar.n)
         store.finish()
+        # From here on there is nothing to interrupt, and nothing to go on with.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     seconds = round(time.monotonic() - started, 1)
     done = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
     if job.summary:
         _print(summary)
-    print(json.dumps(done), file=sys.stderr)
+    try:
+        print(json.dumps(done), file=sys.stderr)
+    except OSError:  # nobody reads it; the answers are there all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return DONE_WITH_REJECTS if counts.rejected else DONE
 
 

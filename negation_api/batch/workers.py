@@ -12,7 +12,6 @@ import resource
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,17 +21,25 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
+from negation_api.batch.tables import InputError
+from negation_api.contract.errors import without_text
+
 ORPHAN_CHECK_SECONDS = 0.5
 
 _FORK = multiprocessing.get_context("fork")
+
+
+class WorkerError(RuntimeError):
+    """What a worker's function raised, without its message, which may hold text."""
 
 
 @contextmanager
 def workers(number: int, function: Callable) -> Iterator[Callable[[Any], Future]]:
     """Give a function that has *function* called with its argument in a worker.
 
-    Its future raises what *function* raised, or ``BrokenProcessPool`` if that worker
-    has ended. Workers end with the context, in the middle of their work if need be.
+    Its future raises ``WorkerError`` where *function* failed, its ``InputError``, or
+    ``BrokenProcessPool`` if that worker has ended. Workers end with the context, in
+    the middle of their work if need be.
 
     :param number: of worker processes.
     :param function: inherited through the fork, so never pickled; its argument and
@@ -47,15 +54,30 @@ def workers(number: int, function: Callable) -> Iterator[Callable[[Any], Future]
         stack.callback(gc.unfreeze)
         # It starts no thread before the first call, when all are forked.
         threads = stack.enter_context(ThreadPoolExecutor(number))
-        for _ in range(number):
-            idle.put(stack.enter_context(_worker(function)))
+        with _interrupts_held():
+            for _ in range(number):
+                idle.put(stack.enter_context(_worker(function)))
         yield partial(threads.submit, _call, idle)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Have SIGINT wait: Python drops it in the middle of a fork.
+
+    What is forked meanwhile never gets it: it is the parent's to deal with.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
 def _worker(function: Callable) -> Iterator[Connection]:
     ours, theirs = _FORK.Pipe()
-    process = _FORK.Process(target=_work, args=(function, theirs, os.getpid()))
+    args = function, theirs, os.getpid()
+    process = _FORK.Process(target=_work, args=args, daemon=True)
     process.start()
     theirs.close()  # so that the worker has the only one, and its end ends the pipe
     try:
@@ -80,7 +102,6 @@ def _call(idle: SimpleQueue, argument):
 
 
 def _work(function: Callable, pipe: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to deal with
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with suppress(EOFError, OSError):  # the parent has ended
         while True:
@@ -90,9 +111,10 @@ def _work(function: Callable, pipe: Connection, parent: int) -> None:
 def _outcome(function: Callable, argument) -> tuple[Any, Exception | None]:
     try:
         return function(argument), None
-    except Exception as error:
-        error.add_note("".join(traceback.format_tb(error.__traceback__)))
+    except InputError as error:
         return None, error
+    except BaseException as error:  # such as the panic of a library in Rust
+        return None, WorkerError(" at ".join(without_text(error)))
 
 
 def _end_with(parent: int) -> None:

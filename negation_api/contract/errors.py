@@ -46,6 +46,21 @@ TYPES = {
 }
 
 
+def without_text(error: BaseException) -> tuple[str, str | None]:
+    """Give the types of *error* and of its causes, and where it was raised.
+
+    Not its message, which may hold text.
+    """
+    trace, types, cause = error.__traceback__, [], error
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+    while cause is not None:
+        types.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return " < ".join(types), place
+
+
 class Invalid(ValueError):
     """A request, or one document of it, that cannot be answered.
 

@@ -37,6 +37,7 @@ from werkzeug.exceptions import (
 )
 
 from negation_api.contract.errors import MEDIA_TYPE, TYPES, Invalid, describe
+from negation_api.contract.errors import without_text
 from negation_api.contract.json import BadJSON
 from negation_api.http import parse_errors
 from negation_api.http.security import NoKey
@@ -116,23 +117,9 @@ def _not_http(error: ParseException) -> Response:
 
 
 def _log_exception(exc_info) -> None:
-    """Log where it went wrong. The message may hold text, so it stays out."""
-    cause, trace = exc_info[1], exc_info[2]
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    location = trace and f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
-    chain = []
-    while cause is not None:
-        chain.append(type(cause).__name__)
-        cause = cause.__cause__ or cause.__context__
-    log.error(
-        "unexpected error",
-        extra={
-            "error": " < ".join(chain),
-            "place": location,
-            "request_id": g.get("request_id"),
-        },
-    )
+    types, place = without_text(exc_info[1])
+    more = {"error": types, "place": place, "request_id": g.get("request_id")}
+    log.error("unexpected error", extra=more)
 
 
 @bp.get("/problems/<kind>")
