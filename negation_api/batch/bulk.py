@@ -416,11 +416,7 @@ def _compute(
     pending = deque()
     for block in blocks(rows, BLOCK_FOUND_BYTES if job.terms else BLOCK_BYTES):
         name, position = _name(seed, block), _position(job, source, block)
-        part = store.get(name)
-        if part is None:
-            pending.append((name, submit(block), position))
-        else:
-            pending.append((name, part, position))
+        pending.append((name, store.get(name) or submit(block), position))
         while len(pending) > BLOCKS_A_WORKER * job.workers:
             yield _take(pending)
     while pending:
