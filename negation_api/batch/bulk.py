@@ -26,7 +26,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -478,13 +478,8 @@ def _reject(row: Row, result) -> bytes:
     return json.dumps(reject, ensure_ascii=False).encode() + b"\n"
 
 
-@contextmanager
 def _open_input(path: str):
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    with open(path, "rb") as file:
-        yield file
+    return nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb")
 
 
 def _bar(job: Job, source) -> tqdm:
