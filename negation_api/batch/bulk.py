@@ -378,11 +378,10 @@ def _seed(job: Job, settings: Settings, classifier, finder: Finder | None) -> by
     limits = (settings.max_body_bytes, settings.max_entities, settings.max_entity_chars)
     batch = BLOCK_ENTITIES, BLOCK_BYTES, settings.batch_tokens
     asked = job.explain, job.fhir, settings.axes, settings.early_exit
-    shape = job.shape, job.first_id
+    shape = job.format_out, job.one_entity, job.shape, job.first_id
     sought = finder and finder.digest, job.summary
-    options = (job.format_out, job.one_entity, *shape, *asked, *sought)
-    model = tuple(dump_model(classifier).values())
-    return repr((code_digest(), batch, limits, options, model)).encode()
+    model = dump_model(classifier)
+    return repr((code_digest(), batch, limits, asked, shape, sought, model)).encode()
 
 
 def blocks(rows: Iterable, max_bytes: int = BLOCK_BYTES) -> Iterator[list]:
