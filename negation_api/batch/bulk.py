@@ -253,12 +253,10 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
 
 
 # What another try meets again: names, kinds and rights of files.
-LASTING = frozenset(
-    (
-        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR),
-        *(errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.EINVAL, errno.EBADF),
-        *(errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP),
-    )
+LASTING = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.EINVAL, errno.EBADF),
+    *(errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP),
 )
 
 
