@@ -117,17 +117,15 @@ class Job:
 
     @classmethod
     def of(cls, args: argparse.Namespace, settings: Settings) -> "Job":
-        streams = args.output == "-"
-        one_entity = args.rows == "entity"
         _check_options(args)
-        rejects = None if streams else f"{args.output}.rejects.jsonl"
+        rejects = None if args.output == "-" else f"{args.output}.rejects.jsonl"
         job = cls(
             args.input,
             _target(args.output),
             _target(args.rejects or rejects),
             format_of(args.input, args.format_in),
             _format_out(args),
-            one_entity,
+            args.rows == "entity",
             _shape(args),
             1 if args.first_id is None else args.first_id,
             args.explain,
