@@ -160,9 +160,7 @@ class Growing:
             journal.cut(len(journal.entries))
         if not self._is_named:
             check_free(self._job, *self._paths)
-            sizes = [
-                part.stat().st_size if part.exists() else 0 for part in self._parts
-            ]
+            sizes = [_num_bytes(part) for part in self._parts]
             while journal.entries and not _fits(journal.entries[-1], sizes):
                 journal.cut(len(journal.entries) - 1)
 
@@ -312,7 +310,7 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
         for written in (job.output, job.rejects):
             stack.enter_context(_locked(written))
         if not path.exists():  # so what is there is not of a run that was killed
-            check_free(job, *(p for p in (*parts, parquet) if _holds_something(p)))
+            check_free(job, *filter(_num_bytes, (*parts, parquet)))
         journal = Journal(stack.enter_context(path.open("a+b")))
         if journal.is_foreign:
             check_free(job, path)
@@ -322,8 +320,8 @@ def open_store(job, classifier) -> Iterator[Stream | Growing]:
         yield store
 
 
-def _holds_something(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+def _num_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def is_special(path: str) -> bool:
