@@ -112,16 +112,13 @@ def _flat_member(name: str, field: fields.Field, value) -> dict:
 
 def arrow_schema(pyarrow, columns: Columns):
     """Give the ``pyarrow.Schema`` of *columns*."""
-    return pyarrow.schema(_arrow_members(pyarrow, columns))
-
-
-def _arrow_members(pyarrow, columns: Columns) -> list[tuple]:
-    return [(name, _arrow_type(pyarrow, field)) for name, field in columns.items()]
+    members = [(name, _arrow_type(pyarrow, each)) for name, each in columns.items()]
+    return pyarrow.schema(members)
 
 
 def _arrow_type(pyarrow, field: fields.Field):
     if isinstance(field, fields.Nested):
-        return pyarrow.struct(_arrow_members(pyarrow, _members(field.nested)))
+        return pyarrow.struct(arrow_schema(pyarrow, _members(field.nested)))
     if isinstance(field, fields.List):
         return pyarrow.list_(_arrow_type(pyarrow, field.inner))
     name, *unit = _type(field)[0]
