@@ -222,16 +222,12 @@ def _read_parquet(file: BinaryIO, one_entity: bool, names) -> Iterator[Row]:
     try:
         source = pyarrow.parquet.ParquetFile(file, buffer_size=PARQUET_BUFFER_BYTES)
         found = [n for n in source.schema_arrow.names if n in (*columns, *names)]
-        called = dict(zip(found, _check_header(found, columns, names)))
+        called = zip(found, _check_header(found, columns, names))
+        called = {name: ours for name, ours in called if ours}
         batches = source.iter_batches(
-            PARQUET_BATCH_ROWS,
-            columns=[name for name in found if called[name]],
-            use_threads=False,
+            PARQUET_BATCH_ROWS, columns=[*called], use_threads=False
         )
-        batches = (
-            batch.rename_columns([called[n] for n in batch.schema.names])
-            for batch in batches
-        )
+        batches = (batch.rename_columns(called) for batch in batches)
         rows = chain.from_iterable(map(rows_of, batches))
         for line, row in enumerate(rows, 1):
             yield Row(line, _reshape(row, one_entity))
