@@ -362,15 +362,13 @@ def _dump_parquet(rows: list[dict], shape: str) -> bytes:
             for key in ("id", "entity_id", "code"):
                 if holder.get(key) is not None:
                     holder[key] = str(holder[key])
-    schema = _parquet_schema(shape)
-    return _stream([pa.RecordBatch.from_pylist(rows, schema=schema)], schema)
+    return _stream(pa.RecordBatch.from_pylist(rows, schema=_parquet_schema(shape)))
 
 
-def _stream(batches, schema) -> bytes:
+def _stream(batch) -> bytes:
     sink = io.BytesIO()
-    with import_pyarrow().ipc.new_stream(sink, schema) as stream:
-        for batch in batches:
-            stream.write_batch(batch)
+    with import_pyarrow().ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
     return sink.getvalue()
 
 
@@ -388,7 +386,7 @@ def number(format: str, block: bytes, first: int) -> bytes:
     with pa.ipc.open_stream(block) as stream:
         (batch,) = stream
     numbers = pa.array(range(first, first + len(batch)), pa.int32())
-    return _stream([batch.set_column(0, batch.schema[0], numbers)], batch.schema)
+    return _stream(batch.set_column(0, batch.schema[0], numbers))
 
 
 class Sink:
