@@ -417,8 +417,7 @@ class Sink:
 
     def _write_row_group(self) -> None:
         schema = self._writer.schema
-        batches = [batch.cast(schema) for batch in self._batches]
-        table = import_pyarrow().Table.from_batches(batches, schema)
+        table = import_pyarrow().Table.from_batches(self._batches, schema)
         self._writer.write_table(table, row_group_size=max(1, self._num_rows))
         self._batches, self._num_rows = [], 0
 
