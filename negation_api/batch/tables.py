@@ -294,8 +294,7 @@ def without_nulls(members: Iterable[tuple[str, object]]) -> dict:
 def _entity(entity):
     if not isinstance(entity, dict):
         return entity
-    found = ((key, entity.get(key)) for key in ENTITY_MEMBERS)
-    return without_nulls(found)
+    return without_nulls((key, entity.get(key)) for key in ENTITY_MEMBERS)
 
 
 def _plain(value):
