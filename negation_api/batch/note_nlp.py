@@ -193,16 +193,13 @@ def _terms(prediction: Prediction, document: Document, entity) -> dict:
     status = history if temporality == "HISTORICAL" else "Present"
     exists = whose == "Patient" and certainty in ("Positive", "Possible")
     if exists and certainty == "Possible":
-        exists = not is_rule_out(_sentence(document, entity))
+        marked = document.text if entity is None else document.note.mark(entity.span)
+        exists = not is_rule_out(marked)
     return {
         "term_exists": "Y" if exists else "N",
         "term_temporal": TEMPORAL.get(temporality),
         "term_modifiers": f"certainty={certainty},experiencer={whose},status={status}",
     }
-
-
-def _sentence(document: Document, entity) -> str:
-    return document.text if entity is None else document.note.mark(entity.span)
 
 
 def is_rule_out(marked: str) -> bool:
