@@ -28,20 +28,16 @@ Entry = tuple[str | None, str | int | None, str | int | None, list[str], bool, i
 
 def kinds_of(prediction: Prediction) -> set[str]:
     """Say in which columns a mention counts."""
-    label, axes = prediction.label, prediction.holds is not None
-    if not axes:
-        plain = {"PRESENT": "holding", "ABSENT": "denying", "POSSIBLE": "possible"}
-        return {plain[label]}
+    label = prediction.label
+    kind = {"PRESENT": "holding", "ABSENT": "denying", "POSSIBLE": "possible"}[label]
+    if prediction.holds is None:
+        return {kind}
     whose, when = prediction.experiencer.label, prediction.temporality.label
     if whose == "FAMILY":
         return set() if label == "ABSENT" else {"family"}
     if whose != "PATIENT" or (label != "ABSENT" and when == "HYPOTHETICAL"):
         return set()
-    if label == "ABSENT":
-        return {"denying"}
-    if label == "POSSIBLE":
-        return {"possible"}
-    return {"holding", "past"} if when == "HISTORICAL" else {"holding"}
+    return {kind, "past"} if kind == "holding" and when == "HISTORICAL" else {kind}
 
 
 def tally(answers: Iterable[Answered]) -> list[Entry]:
