@@ -57,11 +57,10 @@ def _note(answer: Answered) -> dict:
     for entity, prediction in pairs:
         if entity.term is None and entity.code is None:
             continue
-        key = _key(entity.term, entity.code)
-        _, kinds, axes = found.get(key, (None, set(), False))
-        first = found[key][0] if key in found else (entity.term, entity.code)
+        named = entity.term, entity.code
+        first, kinds, axes = found.get(_key(*named), (named, set(), False))
         axes = axes or prediction.holds is not None
-        found[key] = first, kinds | kinds_of(prediction), axes
+        found[_key(*named)] = first, kinds | kinds_of(prediction), axes
     return {named: (kinds, axes) for named, kinds, axes in found.values()}
 
 
