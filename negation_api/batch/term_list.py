@@ -30,18 +30,15 @@ def read_list(name: str, max_chars: int) -> list[Term]:
     :param max_chars: longest entity.
     :raises InputError: with the line of each term that cannot be sought.
     """
-    lines, terms = [], []
-    for line, term in _read(Path(name)):
-        lines.append(line)
-        terms.append(term)
+    found = _read(Path(name))
+    lines, terms = [line for line, _ in found], [term for _, term in found]
     wrong = list(faults(terms, max_chars))
     if wrong:
         messages = [
             f"line {lines[i]}: {_with_line(detail, lines)}" for i, detail in wrong
         ]
-        more = (
-            f"; and {len(wrong) - MAX_FAULTS} more" if len(wrong) > MAX_FAULTS else ""
-        )
+        num_more = len(wrong) - MAX_FAULTS
+        more = f"; and {num_more} more" if num_more > 0 else ""
         raise InputError(f"{name}: {' '.join(messages[:MAX_FAULTS])}{more}")
     if not terms:
         raise InputError(f"{name}: holds no term")
