@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -43,68 +42,39 @@ print(json.dumps({name: conf[name] for name in names.split()}))
 """
 
 
-@dataclass(frozen=True)
-class Rule:
-    """*low* must be below *high*, both names of facts; otherwise *why* not."""
-
-    low: str
-    high: str
-    why: str
-
-
-RULES = (
-    Rule(
-        "ALB idle timeout",
-        "Gunicorn keepalive",
-        "the service closes a connection that the load balancer is about to use: 502",
+# Of each two facts the first must be below the other, or this comes of it.
+RULES = {
+    ("ALB idle timeout", "Gunicorn keepalive"): (
+        "the service closes a connection that the load balancer is about to use: 502"
     ),
-    Rule(
-        "REQUEST_TIMEOUT",
-        "ALB idle timeout",
-        "the load balancer gives up first and answers 504 in the service's place",
+    ("REQUEST_TIMEOUT", "ALB idle timeout"): (
+        "the load balancer gives up first and answers 504 in the service's place"
     ),
-    Rule(
-        "REQUEST_TIMEOUT",
-        "Gunicorn graceful_timeout",
-        "a stopping worker is ended before it has answered what it took",
+    ("REQUEST_TIMEOUT", "Gunicorn graceful_timeout"): (
+        "a stopping worker is ended before it has answered what it took"
     ),
-    Rule(
-        "Gunicorn graceful_timeout",
-        "ECS StopTimeout",
-        "ECS kills the container while it still answers",
+    ("Gunicorn graceful_timeout", "ECS StopTimeout"): (
+        "ECS kills the container while it still answers"
     ),
-    Rule(
-        "Gunicorn graceful_timeout",
-        "Gunicorn timeout",
-        "Gunicorn takes a worker that is stopping for one that hangs",
+    ("Gunicorn graceful_timeout", "Gunicorn timeout"): (
+        "Gunicorn takes a worker that is stopping for one that hangs"
     ),
-    Rule(
-        "REQUEST_TIMEOUT",
-        "deregistration delay",
-        "the load balancer cuts requests off when it takes a task out",
+    ("REQUEST_TIMEOUT", "deregistration delay"): (
+        "the load balancer cuts requests off when it takes a task out"
     ),
-    Rule(
-        "start-up",
-        "container StartPeriod",
-        "a container that is still loading its model counts as ill",
+    ("start-up", "container StartPeriod"): (
+        "a container that is still loading its model counts as ill"
     ),
-    Rule(
-        "start-up",
-        "ECS grace period",
-        "ECS replaces tasks that are still loading their model, for ever",
+    ("start-up", "ECS grace period"): (
+        "ECS replaces tasks that are still loading their model, for ever"
     ),
-    Rule(
-        "start-up",
-        "Dockerfile start-period",
-        "a container that is still loading its model counts as ill",
+    ("start-up", "Dockerfile start-period"): (
+        "a container that is still loading its model counts as ill"
     ),
-    Rule(
-        "memory needed",
-        "task memory",
-        "the kernel kills workers under load; fewer workers or more memory",
+    ("memory needed", "task memory"): (
+        "the kernel kills workers under load; fewer workers or more memory"
     ),
-)
-UNITS = {"memory needed": "MB", "task memory": "MB"}  # the others are seconds
+}
 
 
 def add_arguments(parser) -> None:
@@ -140,22 +110,23 @@ def examine(root: Path, settings: Settings) -> Iterator[str]:
     facts["REQUEST_TIMEOUT"] = settings.request_timeout
     facts["start-up"] = STARTUP_SECONDS
     facts["memory needed"] = _memory(settings, Layout.of(settings).workers)
-    for rule in RULES:
-        yield from _apply(rule, facts)
+    yield from _compare(facts)
     if "task vCPU" in facts:
         yield from _cores(settings, facts["task vCPU"])
     yield from _architecture(root, facts.get("architecture"))
     yield from _signal_and_preload(facts)
 
 
-def _apply(rule: Rule, facts: dict) -> Iterator[str]:
-    if rule.low in facts and rule.high in facts:
-        low, high = float(facts[rule.low]), float(facts[rule.high])
-        unit = UNITS.get(rule.high, "s")
-        if not low < high:
+def _compare(facts: dict) -> Iterator[str]:
+    for (low, high), why in RULES.items():
+        if low not in facts or high not in facts:
+            continue
+        given, allowed = float(facts[low]), float(facts[high])
+        unit = "MB" if high == "task memory" else "s"
+        if not given < allowed:
             yield (
-                f"{rule.low}, {low:g} {unit}, must be below {rule.high},"
-                f" {high:g} {unit}: {rule.why}"
+                f"{low}, {given:g} {unit}, must be below {high}, {allowed:g} {unit}:"
+                f" {why}"
             )
 
 
