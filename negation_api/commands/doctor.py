@@ -256,8 +256,7 @@ class Template:
         """Give what the template sets in the container's environment."""
         if not self._template:
             return {}
-        task = self._task()
-        (container,) = task["ContainerDefinitions"]
+        (container,) = self._task()["ContainerDefinitions"]
         pairs = container.get("Environment", [])
         return {each["Name"]: str(self._resolve(each["Value"])) for each in pairs}
 
