@@ -170,11 +170,11 @@ def error_line(error: dict) -> str:
 def table(report: dict) -> str:
     """Lay out *report* for reading."""
     lines = [f"{report['rows']} entities; 95 % intervals in brackets"]
-    lines += _label_lines(report)
+    lines += _lines(report)
     for axis in AXES:
         if axis in report:
             lines += ["", "", f"{axis}: {report[axis]['rows']} entities"]
-            lines += _axis_lines(report[axis])
+            lines += _lines(report[axis])
     if "holds" in report:
         lines += ["", "", f"holds: {report['holds']['rows']} entities"]
         lines += ["", _heading(10), _figures_line("true", report["holds"], 10)]
@@ -182,22 +182,8 @@ def table(report: dict) -> str:
     return "\n".join([*lines, "", notes])
 
 
-def _label_lines(report: dict) -> list[str]:
-    lines = [""]
-    if "labels" in report:
-        lines += _class_lines(report["labels"])
-        lines += ["", f"macro-F1        {_cell(report['macro_f1'])}"]
-        lines.append(f"accuracy        {_cell(report['accuracy'])}")
-    if "negated_or_not" in report:
-        lines.append(f"negated or not  {_cell(report['negated_or_not'])}")
-    if "ece" in report:
-        lines.append(f"ECE             {report['ece']:.3f}")
-    if "negated_or_not" in report:
-        lines.append(f"ECE negated     {report['negated_or_not_ece']:.3f}")
-    return lines + _confusion_lines(report)
-
-
-def _axis_lines(report: dict) -> list[str]:
+def _lines(report: dict) -> list[str]:
+    """Lay out the figures of the label or of an axis."""
     lines = [""]
     if "labels" in report:
         lines += _class_lines(report["labels"])
@@ -207,7 +193,12 @@ def _axis_lines(report: dict) -> list[str]:
     if "labels" in report:
         lines += ["", f"macro-F1        {_cell(report['macro_f1'])}"]
         lines.append(f"accuracy        {_cell(report['accuracy'])}")
+    if "negated_or_not" in report:
+        lines.append(f"negated or not  {_cell(report['negated_or_not'])}")
+    if "ece" in report:
         lines.append(f"ECE             {report['ece']:.3f}")
+    if "negated_or_not" in report:
+        lines.append(f"ECE negated     {report['negated_or_not_ece']:.3f}")
     return lines + _confusion_lines(report)
 
 
