@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from tqdm import tqdm
+
 from negation_api.commands.evaluate.rows import EvaluationError
 from negation_api.contract.labels import AXES, Prediction
 from negation_api.scoring import Rejected, Scorer, windows
@@ -20,7 +22,7 @@ def answer_rows(classifier, rows: list[dict], settings=Settings()) -> list[Predi
     :raises EvaluationError: names the first row that the service would refuse.
     """
     scorer, predictions = Scorer(classifier, settings), []
-    with _progress(len(rows)) as bar:
+    with tqdm(total=len(rows), unit=" entities", disable=None, file=sys.stderr) as bar:
         for bodies in windows(_bodies(rows), _size, [MAX_ROWS]):
             for answered in scorer.score(bodies):
                 if isinstance(answered, Rejected):
@@ -54,12 +56,6 @@ def _refuse(rejected: Rejected, rows: list[dict], done: int) -> None:
     number = done + int(index.partition("/")[0] or 0)
     name = rows[number].get("name", number + 1)
     raise EvaluationError(f"row {name}: {error['detail']}")
-
-
-def _progress(total: int):
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit=" entities", disable=None, file=sys.stderr)
 
 
 def write_predictions(path: Path, predictions: list[Prediction]) -> None:
