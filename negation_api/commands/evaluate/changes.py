@@ -197,9 +197,7 @@ def two_blanks(case: Case, rng: Random) -> list[Edit]:
     """Make every lone blank two."""
     if "  " in case.text or "\t" in case.text:
         return []  # there it may part columns
-    return [
-        (m.start(), m.end(), "  ") for m in re.finditer(r"(?<=\S) (?=\S)", case.text)
-    ]
+    return [(*m.span(), "  ") for m in re.finditer(r"(?<=\S) (?=\S)", case.text)]
 
 
 def no_stop(case: Case, rng: Random) -> list[Edit]:
@@ -213,9 +211,8 @@ def curly_quotes(case: Case, rng: Random) -> list[Edit]:
     """Set quotes as word processors do."""
     edits = []
     for found in re.finditer("[\"']", case.text):
-        opens = (
-            not case.text[: found.start()] or case.text[found.start() - 1] in " \n(["
-        )
+        before = case.text[: found.start()]
+        opens = not before or before[-1] in " \n(["
         pair = "\u201c\u201d" if found.group() == '"' else "\u2018\u2019"
         edits.append((*found.span(), pair[0] if opens else pair[1]))
     return edits
