@@ -320,9 +320,8 @@ def dump(format: str, rows: list[dict], shape: str) -> bytes:
     :return: lines, or for Parquet a stream of Arrow's, which a sink makes Parquet of.
     """
     if format == "jsonl":
-        return b"".join(
-            _json(_present(row) if shape == "flat" else row) for row in rows
-        )
+        rows = map(_present, rows) if shape == "flat" else rows
+        return b"".join(map(_json, rows))
     if format == "csv":
         return _dump_csv(rows, shape)
     return _dump_parquet(rows, shape)
