@@ -259,18 +259,15 @@ def snippet(text: str, span: Span) -> str:
     if len(found.encode()) > MAX_BYTES:
         return cut(found)
     words = [_words_before(text, span.start), _words_after(text, span.end)]
-    used, left = [0, 0], MAX_BYTES - len(found.encode())
-    growing = [0, 1]
+    used, growing = [0, 0], [0, 1]
     while growing:
         side = min(growing, key=used.__getitem__)
         word = next(words[side], None)
-        size = len(word.encode()) if word else 0
-        if word is None or size > left:
+        if word is None or len((found + word).encode()) > MAX_BYTES:
             growing.remove(side)
             continue
         found = found + word if side else word + found
-        used[side] += size
-        left -= size
+        used[side] += len(word.encode())
     return found
 
 
