@@ -166,10 +166,9 @@ def _place(document: Document, entity) -> tuple[str, Span]:
         marked, (inside,) = marked_span(text), document.entity_texts
         before, inside = text[: marked.start], inside.strip()
         text = before + inside + text[marked.end :]
-        span = Span(len(before), len(before) + len(inside))
+        start, end = len(before), len(before) + len(inside)
     else:
-        span = entity.span
-    start, end = span.start, span.end
+        start, end = entity.span.start, entity.span.end
     while _BLANKS.match(text[start]):
         start += 1
     while _BLANKS.match(text[end - 1]):
