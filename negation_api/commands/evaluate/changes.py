@@ -238,9 +238,8 @@ def full_width_cue(case: Case, rng: Random) -> list[Edit]:
         return []
     begin, end = min(cues, key=lambda s: max(case.start - s[1], s[0] - case.end))
     letters = case.text[begin:end]
-    return [
-        (begin, end, "".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in letters))
-    ]
+    wide = (chr(ord(c) + 0xFEE0) if c != " " else c for c in letters)
+    return [(begin, end, "".join(wide))]
 
 
 def typing_error(case: Case, rng: Random) -> list[Edit]:
@@ -306,9 +305,8 @@ def turned_round(case: Case, rng: Random) -> Case | None:
     if len(items) < 2 or not own:
         return None
     text, pieces, places = case.text, [case.text[: items[0][0]]], []
-    gaps = [text[a[1] : b[0]] for a, b in zip(items, items[1:])] + [
-        text[items[-1][1] :]
-    ]
+    gaps = [text[a[1] : b[0]] for a, b in zip(items, items[1:])]
+    gaps.append(text[items[-1][1] :])
     for (first, last), gap in zip(reversed(items), gaps):
         places.append(sum(map(len, pieces)))
         pieces += [text[first:last], gap]
