@@ -3,6 +3,7 @@
 import numpy as np
 
 NUM_BINS = 10
+ROUNDS, SEED = 1000, 13  # of the bootstrap
 
 
 def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -48,18 +49,16 @@ def macro_f1(table: np.ndarray) -> float:
     return float(np.nanmean(scores)) if np.isfinite(scores).any() else 0.0
 
 
-def bootstrap_f1(
-    gold, guessed, size: int = 3, rounds: int = 1000, seed: int = 13
-) -> np.ndarray:
+def bootstrap_f1(gold, guessed, size: int = 3) -> np.ndarray:
     """Give 95 % percentile intervals, (labels + macro) x (low, high).
 
     Rows are drawn with replacement, as many as there are; the seed is fixed, so
     the same predictions give the same intervals.
     """
     counts = confusion(gold, guessed, size).ravel()
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=rounds)
-    tables = drawn.reshape(rounds, size, size)
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=ROUNDS)
+    tables = drawn.reshape(ROUNDS, size, size)
     scores = np.array([[*f1_scores(table), macro_f1(table)] for table in tables])
     scores = np.nan_to_num(scores)
     return np.percentile(scores, [2.5, 97.5], axis=0).T
