@@ -13,15 +13,10 @@ from negation_api.scoring import Answered
 
 KINDS = ("holding", "denying", "possible", "family", "past")
 AXES_KINDS = ("family", "past")  # nobody knows without axes
-COLUMNS = (
-    "term",
-    "code",
-    *(
-        f"{what}{kind}"
-        for what in ("notes", "patients")
-        for kind in ("", *("_" + k for k in KINDS))
-    ),
-)
+COUNTED = ("", *KINDS)  # all, and those of each kind
+_SUFFIXES = ("", *(f"_{kind}" for kind in KINDS))
+_COUNTS = [what + suffix for what in ("notes", "patients") for suffix in _SUFFIXES]
+COLUMNS = ("term", "code", *_COUNTS)
 # term, code, patient, what is said of it, whether axes are known, number of notes
 Entry = tuple[str | None, str | int | None, str | int | None, list[str], bool, int]
 
@@ -101,14 +96,10 @@ class Summary:
             return -self._notes[key, "holding"], -self._notes[key, ""], str(key)
 
         for key in sorted(self._names, key=order):
-            yield [
-                *self._names[key],
-                *(self._cell(kind, self._notes[key, kind]) for kind in ("", *KINDS)),
-                *(
-                    self._cell(kind, self._num_patients(key, kind))
-                    for kind in ("", *KINDS)
-                ),
-            ]
+            notes = [self._notes[key, kind] for kind in COUNTED]
+            patients = [self._num_patients(key, kind) for kind in COUNTED]
+            counts = map(self._cell, 2 * COUNTED, notes + patients)
+            yield [*self._names[key], *counts]
 
     def _num_patients(self, key, kind: str) -> int | None:
         """Count the patients; None where no row says whose it is."""
