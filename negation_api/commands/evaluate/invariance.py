@@ -72,8 +72,7 @@ def _changed(
         case = Case(row["text"], row["start"], row["end"])
         # Seeded, so that a report can be had again.
         seeded = Random(f"{seed} {name} {case}")  # nosec B311
-        new = changed(case, change, seeded)
-        if new:
+        if new := changed(case, change, seeded):
             yield index, row | {"text": new.text, "start": new.start, "end": new.end}
 
 
