@@ -186,7 +186,7 @@ def _signal_and_preload(facts: dict) -> Iterator[str]:
             f"Dockerfile's STOPSIGNAL is {signal}, not SIGTERM: the service drains on"
             " no other, and requests in flight are lost"
         )
-    if not facts.get("preload_app", True):
+    if not facts.get("Gunicorn preload_app", True):
         yield (
             "Gunicorn's preload_app is off: each worker loads a model of its own, and"
             " memory is needed for all of them"
@@ -207,8 +207,7 @@ def _gunicorn_facts(path: Path, environment: dict[str, str]) -> dict:
     command = ["env", *variables, sys.executable, "-c", READ_GUNICORN, str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(run.stdout.splitlines()[-1])
-    preload = found.pop("preload_app")
-    return {f"Gunicorn {n}": v for n, v in found.items()} | {"preload_app": preload}
+    return {f"Gunicorn {name}": value for name, value in found.items()}
 
 
 def _docker_facts(path: Path) -> dict:
