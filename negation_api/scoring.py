@@ -25,7 +25,7 @@ from negation_api.contract.request import (
     id_of,
     load_query,
 )
-from negation_api.contract.shapes import Id
+from negation_api.contract.shapes import Id, says_one
 from negation_api.model.isolation import classify_each
 from negation_api.settings import Settings
 from negation_api.text.markers import EntityTooLong, MarkerError, SentenceTooLong
@@ -309,8 +309,7 @@ class Scorer:
         if isinstance(body, dict):
             # A row is one document, so a list of documents is no form here.
             if "documents" in body:
-                forms = ", ".join(DOCUMENTS)
-                raise Invalid.at(f"Must hold exactly one of: {forms}; given 0.")
+                raise Invalid.at(says_one(DOCUMENTS, 0))
             body = {**self.options, **body}
         patient = _take_patient(body)
         query = load_query(body, self.settings, self.finder, in_file=True)

@@ -22,6 +22,7 @@ from negation_api.contract.shapes import (
     StrictSchema,
     Switch,
     Text,
+    says_one,
 )
 
 from negation_api.settings import Settings
@@ -299,9 +300,7 @@ def _form(body: dict, forms: Iterable[str]) -> str:
     names = ["text" if name == "entities" else name for name in body]
     given = [form for form in forms if form in names]
     if len(given) != 1:
-        raise ValidationError(
-            f"Must hold exactly one of: {', '.join(forms)}; given {len(given)}."
-        )
+        raise ValidationError(says_one(forms, len(given)))
     return given[0]
 
 
@@ -389,7 +388,7 @@ def _load_document(
         if "terms" in data:
             finder = load_terms(data["terms"], settings)
         if finder is None:
-            raise Invalid.at(NoteSchema.says_one(0), "entities")
+            raise Invalid.at(says_one(NoteSchema.exclusive, 0), "entities")
         find = partial(finder.find, max_chars=settings.max_entity_chars)
         entities = _find_entities(text, offsets, data.get("section"), find)
         return Document(data.get("id"), text, entities, unit=unit)

@@ -1,5 +1,7 @@
 """Shapes of values in a request or a reply that marshmallow has no field for."""
 
+from collections.abc import Iterable
+
 from marshmallow import (
     RAISE,
     Schema,
@@ -44,12 +46,12 @@ class StrictSchema(Schema):
     def refuse_several(self, data, **kwargs):
         given = [name for name in self.exclusive if name in data]
         if len(given) > 1:
-            raise ValidationError(self.says_one(len(given)), given[-1])
+            raise ValidationError(says_one(self.exclusive, len(given)), given[-1])
 
-    @classmethod
-    def says_one(cls, given: int) -> str:
-        """Say that one of the exclusive fields must be given, and how many are."""
-        return f"Must hold exactly one of: {', '.join(cls.exclusive)}; given {given}."
+
+def says_one(names: Iterable[str], given: int) -> str:
+    """Say that one of the fields *names* must be given, and how many are."""
+    return f"Must hold exactly one of: {', '.join(names)}; given {given}."
 
 
 class AtMost(validate.Length):
