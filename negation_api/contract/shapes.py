@@ -82,10 +82,7 @@ class Id(fields.Field):
 
     def _deserialize(self, value, attr, data, **kwargs):
         if isinstance(value, str):
-            if len(value) > MAX_ID_CHARS:
-                raise ValidationError(
-                    f"At most {MAX_ID_CHARS} characters; given {len(value)}."
-                )
+            AtMost(max=MAX_ID_CHARS)(value)
             return Text()._deserialize(value, attr, data)
         value = _whole(value)
         if isinstance(value, bool) or not isinstance(value, int):
