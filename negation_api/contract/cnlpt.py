@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from negation_api.contract.errors import Invalid
 from negation_api.contract.labels import Prediction
-from negation_api.contract.request import Document, Query, load_query
+from negation_api.contract.request import Document, Query, check_number, load_query
 from negation_api.contract.shapes import Offset, StrictSchema, Text
 from negation_api.settings import Settings
 
@@ -213,10 +213,8 @@ class Form:
         """
         with self.naming():
             spans = body.get(self.entities)
-            allowed = settings.max_entities
-            if isinstance(spans, list) and len(spans) > allowed:  # too many to load
-                message = f"At most {allowed} entities in a request"
-                raise Invalid.at(f"{message}; given {len(spans)}.", "entities")
+            if isinstance(spans, list):  # too many are not loaded
+                check_number("entities", len(spans), settings.max_entities, "entities")
             try:
                 data = self.schema.load(body)
             except ValidationError as error:

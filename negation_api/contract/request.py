@@ -289,9 +289,10 @@ def load_query(
         documents = list(_load_documents(pairs, partial(load, finder=finder)))
     else:
         documents = [load(data, finder=finder)]
-    _check_ends(documents, form)
+    notes = [d for d in documents if isinstance(d, Document) and d.entities]
+    _check_ends(notes, form)
     if not in_file:
-        _check_found(documents, form, settings)
+        _check_found(notes, form, settings)
     return Query(form, documents, data["explain"], data["fhir"], data["axes"])
 
 
@@ -304,7 +305,8 @@ def _form(body: dict, forms: Iterable[str]) -> str:
     return given[0]
 
 
-def _check_number(what: str, given: int, allowed: int, field: str) -> None:
+def check_number(what: str, given: int, allowed: int, field: str) -> None:
+    """See that a request holds no more of *what* than is *allowed*."""
     if given > allowed:
         raise Invalid.at(
             f"At most {allowed} {what} in a request; given {given}.", field
@@ -318,32 +320,28 @@ def _check_totals(body: dict, form: str, settings: Settings) -> None:
         raw, field = body[form], form
     if not isinstance(raw, list):
         return
-    _check_number("documents", len(raw), settings.max_documents, field)
+    check_number("documents", len(raw), settings.max_documents, field)
     lists = (each.get("entities") for each in raw if isinstance(each, dict))
     given = sum(len(e) if isinstance(e, list) else 1 for e in lists if e is not None)
-    _check_number("entities", given, settings.max_entities, field)
+    check_number("entities", given, settings.max_entities, field)
     holders = raw if body in raw else [body, *raw]
     lists = (each.get("terms") for each in holders if isinstance(each, dict))
     given = sum(len(terms) for terms in lists if isinstance(terms, list))
-    _check_number("terms", given, settings.max_terms, "terms")
+    check_number("terms", given, settings.max_terms, "terms")
 
 
-def _check_found(
-    documents: list[Document | Refused], form: str, settings: Settings
-) -> None:
+def _check_found(notes: list[Document], form: str, settings: Settings) -> None:
     """See that not too many entities were found, with those that were given."""
-    notes = [d for d in documents if isinstance(d, Document) and d.entities]
     given = sum(len(note.entities) for note in notes)
     field = "terms" if form == "text" else form
-    _check_number("entities", given, settings.max_entities, field)
+    check_number("entities", given, settings.max_entities, field)
 
 
-def _check_ends(documents: list[Document | Refused], field: str) -> None:
+def _check_ends(notes: list[Document], field: str) -> None:
     """See that cutting all notes into sentences takes less than a second."""
-    notes = (d for d in documents if isinstance(d, Document) and d.entities)
     given = sum(count_ends(note.text) for note in notes)
     what = "line breaks, colons, cells, boxes and sentence ends"
-    _check_number(what, given, MAX_ENDS, field)
+    check_number(what, given, MAX_ENDS, field)
 
 
 def _load_documents(pairs, load: Callable[[dict], Document]):
