@@ -15,8 +15,6 @@ class SettingError(ValueError):
 def _setting(default, doc: str, *, low=None, high=None, choices=None):
     """Declare a field: its default, what it is (with its unit), what it may be."""
     limits = {"doc": doc, "low": low, "high": high, "choices": choices}
-    if callable(default):
-        return field(default_factory=default, metadata=limits)
     return field(default=default, metadata=limits)
 
 
