@@ -13,19 +13,13 @@ from negation_api import __version__
 from negation_api.model.artefact import ModelError
 from negation_api.settings import SettingError, Settings
 
+# command -> its module, what it does
 COMMANDS = {
-    "serve": "serve on PORT, as in production",
-    "model": "fetch a model from the hub",
-    "evaluate": "measure a model on labelled data",
-    "predict": "answer the rows of a file",
-    "doctor": "tell which settings do not agree with each other",
-}
-MODULES = {
-    "serve": "commands.serve",
-    "model": "model.hub",
-    "evaluate": "commands.evaluate",
-    "predict": "batch.bulk",
-    "doctor": "commands.doctor",
+    "serve": ("commands.serve", "serve on PORT, as in production"),
+    "model": ("model.hub", "fetch a model from the hub"),
+    "evaluate": ("commands.evaluate", "measure a model on labelled data"),
+    "predict": ("batch.bulk", "answer the rows of a file"),
+    "doctor": ("commands.doctor", "tell which settings do not agree with each other"),
 }
 USAGE_ERROR = 2  # argparse's own code
 
@@ -38,10 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, doc in COMMANDS.items():
+    for name, (place, doc) in COMMANDS.items():
         command = commands.add_parser(name, help=doc, description=doc)
         if argv[:1] == [name]:
-            module = importlib.import_module(f"negation_api.{MODULES[name]}")
+            module = importlib.import_module(f"negation_api.{place}")
             module.add_arguments(command)
     args = parser.parse_args(argv)
     try:
