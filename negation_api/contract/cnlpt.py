@@ -91,16 +91,13 @@ QUESTIONS = (NEGATION, TERM_EXISTS)
 # --- requests ------------------------------------------------------------------
 
 
-class _TwoNumbers(validate.Length):
-    def __init__(self):
-        super().__init__(equal=2)
-
+class _Numbers(validate.Length):
     def _format_error(self, value, message) -> str:
-        return f"Must hold 2 numbers, start and end; given {len(value)}."
+        return f"Must hold {self.equal} numbers, start and end; given {len(value)}."
 
 
 def _spans() -> fields.List:
-    span = fields.List(Offset(), validate=_TwoNumbers())
+    span = fields.List(Offset(), validate=_Numbers(equal=2))
     doc = "[start, end) of each entity, in code points"
     return fields.List(span, required=True, metadata={"description": doc})
 
