@@ -44,29 +44,34 @@ MAX_ENDS = 100_000
 MAX_LEAD_CHARS = 200
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
-_ABBREVIATIONS = frozenset(
-    "pt pts hx dx tx rx sx fx wt ht temp resp abd ext neuro gen lab labs mg mcg ml"
-    " cm mm kg lb lbs hr hrs min sec wk wks mo mos yr yrs y.o no nos fig al dept"
-    " hosp inc ca bid tid qid qd qhs qod prn po iv im sc sq subq ad lib ant post"
-    " lat med inf sup bil bilat lt rt incl est max avg ref tab tabs cap caps susp"
-    " poss prob imp neg pos sig signif evid hist prev abn norm freq occ mod sev int"
-    " nml asympt symp ques equiv cont diag eval assoc surg adm disch pulm card rad"
-    " path vasc musc derm psych ortho gyn obs exam circ sens subj obj incr decr"
-    " mult simult spont vent w cerv thor lumb hem rheum excl def ac acc addl add"
-    " assd calc clin compl conj demon diff dist elev enl ev exacerb fam fem flex"
-    " glob gest indic infil inflam insuff interm intermit isch lac lig loc malig"
-    " metast nl obstr op pneum postop preop pred prog prom rec recur resid resol"
-    " respir spec stab subac subst symm tend trach ulc unchg unilat vag vis vol"
-    " approp apprec localiz overt bx fhx pmh phx psx cx dev disc hemorr intracran"
-    " perf refl therap tox transf visib ident identif abnl abnorm add'l addit appr asc"
-    " axill cardiopulm cardiovasc chron clav coag compr cong consol constit dermat"
-    " displ endocr epig epigast epigastr eryth erythem esoph exc extr extrem foc funct"
-    " gastr hemodyn hepat hepatosplen hydroceph immunocomp inguin interst intra"
-    " intraabd intrac intracr intraperit lymph lymphad maxill mediast meta metas"
-    " musculosk neurol neurovasc nontend occas occip ophth palp parasp parench"
-    " pathol periorb periph perit periton pleur postsurg prelim prox psychiatr radiog"
-    " recurr retroperit splen subcut substant superf supraclav suprap sust syst throm"
-    " thromb traum undispl unrem unremark uret ureth urin ventric vert visc".split()
+# A stop after one of these, before an acronym, ends nothing: "prev. MI".
+_ATTRIBUTES = frozenset(
+    "hx dx sx imp sig signif prev poss prob ques mod sev mult equiv hist bilat asympt"
+    " symp lt rt ant post lat sup inf freq occ incr decr susp evid assoc cont abd abn"
+    " abnl abnorm add'l cardiopulm cardiovasc cerv chron clin def diff foc intracr"
+    " intracran isch lumb metast neuro obstr palp periph pleur pulm recur resid resp"
+    " subac thor unilat vasc".split()
+)
+# So are these where a sentence begins with them: "Neg. CVA tenderness".
+_LED_BY = frozenset(["neg", "pos"])
+_ABBREVIATIONS = (_ATTRIBUTES | _LED_BY).union(
+    "pt pts tx rx fx wt ht temp ext gen lab labs mg mcg ml cm mm kg lb lbs hr hrs min"
+    " sec wk wks mo mos yr yrs no nos fig al dept hosp inc ca bid tid qid qd qhs qod"
+    " prn po iv im sc sq subq ad lib med bil incl est max avg ref tab tabs cap caps"
+    " norm int nml diag eval surg adm disch card rad path musc derm psych ortho gyn obs"
+    " exam circ sens subj obj simult spont vent w hem rheum excl ac acc addl add assd"
+    " calc compl conj demon dist elev enl ev exacerb fam fem flex glob gest indic infil"
+    " inflam insuff interm intermit lac lig loc malig nl op pneum postop preop pred"
+    " prog prom rec resol respir spec stab subst symm tend trach ulc unchg vag vis vol"
+    " approp apprec localiz overt bx fhx pmh phx psx cx dev disc hemorr perf refl"
+    " therap tox transf visib ident identif addit appr asc axill clav coag compr cong"
+    " consol constit dermat displ endocr epig epigast epigastr eryth erythem esoph exc"
+    " extr extrem funct gastr hemodyn hepat hepatosplen hydroceph immunocomp inguin"
+    " interst intra intraabd intrac intraperit lymph lymphad maxill mediast meta metas"
+    " musculosk neurol neurovasc nontend occas occip ophth parasp parench pathol"
+    " periorb perit periton postsurg prelim prox psychiatr radiog recurr retroperit"
+    " splen subcut substant superf supraclav suprap sust syst throm thromb traum"
+    " undispl unrem unremark uret ureth urin ventric vert visc".split()
 )
 # A sentence hardly begins with one of these: the stop before it ends an abbreviation.
 _GOES_ON = frozenset("of for to by and or than from on in at with".split())
@@ -91,16 +96,6 @@ _END = re.compile(
     r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:|\t]|  +"
     rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]|&#(?:1[03]|[xX]0?[aAdD]);"
 )
-# A stop after one of these, before an acronym, ends nothing: "prev. MI".
-_ATTRIBUTES = frozenset(
-    "hx dx sx imp sig signif prev poss prob ques mod sev mult equiv hist bilat asympt"
-    " symp lt rt ant post lat sup inf freq occ incr decr susp evid assoc cont abd abn"
-    " abnl abnorm add'l cardiopulm cardiovasc cerv chron clin def diff foc intracr"
-    " intracran isch lumb metast neuro obstr palp periph pleur pulm recur resid resp"
-    " subac thor unilat vasc".split()
-)
-# So are these where a sentence begins with them: "Neg. CVA tenderness".
-_LED_BY = frozenset("neg pos poss prob".split())
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
 _SPACES = re.compile(r"\s+")
 # As many recognisers find it: "no headache". "No longer" and "not only" are others.
