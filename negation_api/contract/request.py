@@ -107,7 +107,7 @@ class Document:
         if entity.section is not None:
             return entity.section
         known = self.note.section(entity.span)
-        return known.name.strip() if known else None
+        return known.name if known else None
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ _KIND = {
     for name in " ".join(names.split()).split("|")
 }
 # The first words of known headings: what any other word begins is none.
-_FIRST_WORDS = frozenset(name.split()[0].strip("(") for name in _KIND)
+_FIRST_WORDS = frozenset(name.split()[0] for name in _KIND)
 _LAST_WORDS = frozenset(name.split()[-1] for name in _KIND)
 
 # A line's start that may be a heading: up to a colon, a dash or a tab, or a line alone.
