@@ -24,10 +24,8 @@ _SOFT_ENDINGS = frozenset(
     " they we be been should would could may might into during between per via these"
     " those possible probable suspected new".split()
 )
-# In capitals these few alone: "FEVER NO" is an answer.
-_SOFT_CAPITALS = frozenset(
-    "THE AND OR NOR OF TO FOR WITH IN ON AT BY FROM WHICH".split()
-)
+# Of short words in capitals these few alone: "FEVER NO" is an answer.
+_SOFT_CAPITALS = frozenset("THE AND OR NOR OF TO FOR IN ON AT BY".split())
 
 # What begins an item beside list markers: a sign, a cell.
 _ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
