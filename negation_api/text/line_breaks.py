@@ -29,7 +29,7 @@ _SOFT_CAPITALS = frozenset("THE AND OR NOR OF TO FOR IN ON AT BY".split())
 
 # What begins an item beside list markers: a sign, a cell.
 _ITEM = re.compile(r"[-+](?=[^\W\d])|[-+\u2013] (?=[^\W\d])|\||\[.\][ \t]")
-_RULE = re.compile(r"[ \t]*[-=_*~ \t]{3,}")
+_RULE = re.compile(r"[-=_*~ \t]{3,}")
 # A line that begins with a small letter and yet goes on with nothing: it has a dose,
 # or a verb or a cue of its own.
 _DOSE = re.compile(
@@ -154,7 +154,7 @@ class LineBreaks:
         if self._begins_item(line, last, following, start):
             return True
         if not last or last[-1] in ".!:;":
-            return not last or last[-1] != ";"
+            return not last.endswith(";")
         if (
             last[-1] in ",(/&"
             or _is_broken(last, text[following : following + 1])
@@ -275,5 +275,4 @@ def begins_item(text: str, at: int) -> bool:
 
 def is_rule(text: str, line: Span) -> bool:
     """Tell whether a line is drawn, not written."""
-    drawn = _RULE.match(text, line.start, line.end)
-    return bool(drawn) and drawn.end() == line.end
+    return bool(_RULE.fullmatch(text, line.start, line.end))
