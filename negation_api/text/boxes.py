@@ -44,7 +44,7 @@ _BOX = re.compile(
 )
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
 _MAY_BE = re.compile(rf"[\[({{_{BOX_SIGNS}]")
-_TICKED = frozenset(f"xXvV*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
+_TICKED = frozenset(f"xv*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
 _X_BOX, _OTHER_TICK = frozenset(X_BOXES), frozenset(TICKS)
 _PLAIN = {"y": "+", "yes": "+", "+": "+", "n": "-", "no": "-", "-": "-"}
 _SAID = {"+": "yes", "-": "no", "?": "unknown"}
@@ -129,14 +129,9 @@ class Group:
     def settle(self) -> None:
         """Find out whether the boxes are choices."""
         words = {box.word for box in self.boxes}
-        several, strong = len(words) > 1, not words.isdisjoint(CHOSEN)
-        self.are_choices = "" not in words and (
-            several
-            and (strong or self.labelled)
-            or self.labelled
-            and strong
-            or not words.isdisjoint(SHORT)
-        )
+        signs = len(words) > 1, self.labelled, not words.isdisjoint(CHOSEN)
+        likely = sum(signs) >= 2 or not words.isdisjoint(SHORT)
+        self.are_choices = "" not in words and likely
 
     def ticks(self, box: Box) -> bool:
         """Tell whether a choice is ticked, by what the others hold."""
@@ -219,8 +214,7 @@ class Boxes:
         place = bisect_left(self._columns, line, key=itemgetter(0)) - 1
         if place >= 0:
             above, (heading, *_) = self._columns[place]
-            same = self._lines.paragraph(above) == self._lines.paragraph(line)
-            if same:
+            if self._lines.paragraph(above) == self._lines.paragraph(line):
                 self._headings.add(Claim(*heading.span()))
                 return _YES_FIRST if heading["yes"] else _NO_FIRST
         return _YES_FIRST
@@ -510,8 +504,7 @@ def _join(boxes: list[Box], columns: str) -> list[Box]:
 
 
 def _box(match: re.Match) -> Box:
-    mark = next((group for group in match.groups() if group is not None), "")
-    mark = mark.strip(" _").lower() or " "
+    mark = match[match.lastgroup].strip(" _").lower() or " "
     mark = _LATIN.get(mark, mark)
     return Box(" " if mark in EMPTY + _ROUND_EMPTY else mark, *match.span())
 
