@@ -55,7 +55,5 @@ def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:
-    inside = text[start:end]
-    words = inside.strip()
-    start += len(inside) - len(inside.lstrip())
-    return start, start + len(words)
+    start = end - len(text[start:end].lstrip())
+    return start, start + len(text[start:end].rstrip())
