@@ -42,7 +42,7 @@ _MARKER = re.compile(
 _PLUS = re.compile(r"[ \t]*(?:\(\+\)|\+ ?[^\W\d])|[^:\n]*[,;/ ] ?\+ ?[^\W\d]")
 _MORE = re.compile(rf"[^:\n]+[,;/ ] ?[{_MINUS}+][^\W\d_]")
 
-
+_INDENT = re.compile(r"[ \t]*+")
 _SHORT_CHARS = 45  # no program wraps so early
 _JOINED = re.compile(r"[ \t]*(?:and|n?or)\b")  # with the line above
 
@@ -112,10 +112,7 @@ class Lines:
 
     def first(self, line: int) -> int:
         """Give where what a line holds begins, its marker included."""
-        start, end = self.span(line)
-        while start < end and self._text[start] in " \t":
-            start += 1
-        return start
+        return _INDENT.match(self._text, *self.span(line)).end()
 
     def content(self, line: int) -> int:
         """Give where the words of a line begin, after its marker."""
