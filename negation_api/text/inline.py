@@ -13,10 +13,8 @@ _CUED = re.compile(rf"[ \t|]*{_CUE}[ ]\w", re.I)
 _BULLET = re.compile(
     r"""(?<=[ \t])[^\w\s()\[\]{}+<>=?:;,.&"'/\\|~$%@!][ \t]++(?=[^\W\d])"""
 )
-_NUMBER = re.compile(
-    r"(?<=[ \t])(?P<style>\(?(?:\d{1,2}[.)]|[a-zA-Z]\)))[ \t]++(?=[^\s\d])"
-)
 _STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
+_NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
