@@ -95,8 +95,7 @@ def _is_answer(match: re.Match, rest: str) -> bool:
 
 def _answer(match: re.Match) -> Iterator[Edit]:
     if match["gap"] or match["colon"] == "=":
-        begins = match.start("gap") if match["gap"] else match.start("colon")
-        yield Edit(begins, match.start("answer"), ": ")
+        yield Edit(match.start(), match.start("answer"), ": ")
     if words := WORDS.get(match["answer"].lower()):
         glued = match["colon"] and match.end("colon") == match.start("answer")
         yield Edit(*match.span("answer"), f" {words}" if glued else words)
@@ -141,9 +140,8 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
     """Give what is read of each line that is questions and answers from end to end."""
     for line in range(len(lines)):
         start, end = lines.content(line), lines.span(line)[1]
-        if end - start > 5 and _ends_answered(
-            text[max(start, end - _LAST_CHARS) : end]
-        ):
+        last = text[max(start, end - _LAST_CHARS) : end]
+        if end - start > 5 and _ends_answered(last):
             headed = _HEADED.match(text, start, end)
             for begins in {start, headed.end() if headed else start}:
                 pairs = list(_PAIR.finditer(text, begins, end))
@@ -155,7 +153,7 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
 def _ends_answered(piece: str) -> bool:
     """Tell whether the last word of *piece* may be an answer."""
     piece = piece.rstrip(" \t.").lower()
-    return piece[-1:] in "+-)" or not _LAST.isdisjoint(_PARTS.split(piece)[-1:])
+    return piece[-1:] in "+-)" or _PARTS.split(piece)[-1] in _LAST
 
 
 def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
