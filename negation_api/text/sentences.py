@@ -139,7 +139,7 @@ class SegmentedText:
         self._lines = Lines(self.text)
         self._breaks = LineBreaks(self.text, self._lines)
         self._sections = Sections(self.text)
-        self._heads = {s.body: s for s in self._sections.found if s.alone}
+        self._heads = {s.body for s in self._sections.found if s.alone}
         self._forms = Forms(self.text, self._lines, self._heads)
         self._questions = self._forms.questions
         self._starts = [0]  # code point at which each sentence starts

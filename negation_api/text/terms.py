@@ -308,9 +308,8 @@ def findings_meet(before: str, after: str) -> bool:
     >>> findings_meet("no pain", "disorder")
     False
     """
-    forms, tails = common_forms(), _edges(
-        _plain_words(before)[-_FORM_WORDS:], first=False
-    )
+    forms = common_forms()
+    tails = _edges(_plain_words(before)[-_FORM_WORDS:], first=False)
     if forms.isdisjoint(tails):
         return False
     start = _plain_words(after.partition("\n")[0])
