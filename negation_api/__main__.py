@@ -10,6 +10,7 @@ import importlib
 import sys
 
 from negation_api import __version__
+from negation_api.contract.errors import without_text
 from negation_api.model.artefact import ModelError
 from negation_api.settings import SettingError, Settings
 
@@ -43,6 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     except (SettingError, ModelError) as error:
         print(f"negation_api: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except Exception as error:  # its message may hold text
+        told = " at ".join(without_text(error))
+        print(f"negation_api: unexpected error: {told}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

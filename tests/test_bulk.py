@@ -17,6 +17,7 @@ import pytest
 
 from forked import Command
 from negation_api import create_app
+from negation_api.batch import bulk
 from negation_api.batch.bulk import BLOCK_ENTITIES, blocks
 from negation_api.contract.fhir import members
 from negation_api.contract.labels import AXES, LABELS, Choice, Prediction
@@ -262,6 +263,25 @@ def test_an_interrupted_run_says_so_and_ends_its_workers(start, notes, tmp_path)
     assert code == 130
     assert err == "negation_api: interrupted; the same command goes on\n"
     assert workers and not any(Path(f"/proc/{pid}/exe").exists() for pid in workers)
+
+
+def test_an_unexpected_error_is_told_without_text(run, few_notes, tmp_path):
+    def fail(*given):
+        raise KeyError("chest pain")
+
+    code, out, err = run(
+        few_notes,
+        *("-o", tmp_path / "out.jsonl"),
+        prepare=lambda: setattr(bulk, "blocks", fail),
+    )
+    assert code == 1 and out == b""
+    assert re.fullmatch(r"negation_api: unexpected error: KeyError at .*:\d+\n", err)
+
+
+def test_a_model_that_is_not_there_is_told_as_that(environ, few_notes):
+    command = Command(("predict", few_notes), env=environ | {"MODEL": "/nowhere"})
+    code, _, err = command.finish()
+    assert code == 2 and "/nowhere" in err and "unexpected" not in err
 
 
 def test_an_interrupt_comes_too_late_for_a_run_that_is_done(start, few_notes, tmp_path):

@@ -53,7 +53,6 @@ from negation_api.batch.tables import (
 from negation_api.batch.term_list import read_terms
 from negation_api.batch.workers import WorkerError, workers
 from negation_api.contract.listed import COMMON
-from negation_api.contract.errors import without_text
 from negation_api.contract.reply import dump_model
 from negation_api.layout import available_cpus
 from negation_api.scoring import Answered, Scorer, windows
@@ -246,8 +245,6 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
         return _fail(code, f"{error.filename or 'output'}: {error.strerror}")
     except WorkerError as error:
         return _fail(NOT_DONE, f"unexpected error: {error}")
-    except Exception as error:
-        return _fail(NOT_DONE, f"unexpected error: {' at '.join(without_text(error))}")
 
 
 # What another try meets again: names, kinds and rights of files.
@@ -312,11 +309,15 @@ def run(job: Job, settings: Settings, classifier) -> int:
     done = {**asdict(counts), "seconds": seconds, "model": dump_model(classifier)}
     if job.summary:
         _print(summary)
+    _report(done)
+    return DONE_WITH_REJECTS if counts.rejected else DONE
+
+
+def _report(done: dict) -> None:
     try:
         print(json.dumps(done), file=sys.stderr)
     except OSError:  # nobody reads it; the answers are there all the same
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    return DONE_WITH_REJECTS if counts.rejected else DONE
 
 
 def _print(summary: Summary) -> None:
