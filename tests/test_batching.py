@@ -634,6 +634,19 @@ def test_memory_is_trimmed_once_after_work(model):
     batcher.stop()
 
 
+def test_memory_of_a_batch_that_outlives_a_trim_is_trimmed_too(model, clients):
+    trims = threading.Semaphore(0)
+    batcher = Batcher(model, **SHAPE, trim_memory=trims.release)
+    batcher.start()
+    batcher.classify([(1,)], time.monotonic() + SOON)
+    held = hold(model, batcher, clients)
+    assert trims.acquire(timeout=SOON)
+    model.gate.set()
+    held.result(SOON)
+    assert trims.acquire(timeout=SOON)
+    batcher.stop()
+
+
 def test_a_request_is_told_when_its_first_batch_began(model, make, clients):
     batcher, begun = make(), []
     held = hold(model, batcher, clients)

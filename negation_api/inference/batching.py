@@ -36,8 +36,8 @@ class Batcher:
     :param cores: shared with the batchers of other workers; without them each thread
         has a core for itself.
     :param observe: called with ``(rows, tokens, seconds)`` after each batch.
-    :param trim_memory: called two seconds after work began, and so on while there is
-        some.
+    :param trim_memory: called two seconds after a batch was done, and so on while
+        there are some.
     """
 
     def __init__(

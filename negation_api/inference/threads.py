@@ -69,7 +69,7 @@ class InferenceThreads:
         self._observe = observe
         self._trim_memory = trim_memory
         self._alive = 0.0  # when a thread was seen last that computes
-        self._untrimmed_since = inf  # the first batch after that; time.monotonic
+        self._untrimmed_since = inf  # the end of the first batch after that
         self._threads: dict[int, InferenceThread] = {}
         self._stopped = threading.Event()
 
@@ -121,11 +121,11 @@ class InferenceThreads:
         batch = self._queue.next_batch()
         if batch:
             me.work = time.monotonic(), batch
-            self._untrimmed_since = min(self._untrimmed_since, me.work[0])
             rows = list({row.ids: None for row in batch})
             results = classify_each(partial(self._classify, me), rows)
             self._queue.deliver(batch, dict(zip(rows, results, strict=True)))
             me.work = None
+            self._untrimmed_since = min(self._untrimmed_since, time.monotonic())
         return bool(batch)
 
     def _classify(self, me: InferenceThread, rows: Sequence) -> Sequence[Prediction]:
