@@ -14,7 +14,7 @@ def use_one_arena() -> None:
     It is the only one that malloc_trim(3) returns whole. By default tens of threads
     would have eight for each core, and each keep what its busiest moment left.
     """
-    _set_option(M_ARENA_MAX, 1)
+    _call("mallopt", M_ARENA_MAX, 1)
 
 
 def keep_freed_tensors() -> None:
@@ -23,8 +23,8 @@ def keep_freed_tensors() -> None:
     By default it returns each large tensor to the system, which clears its pages anew
     for the next: a sixth of the time of a large batch at int8.
     """
-    _set_option(M_MMAP_THRESHOLD, MAX_MMAP_THRESHOLD)
-    _set_option(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
+    _call("mallopt", M_MMAP_THRESHOLD, MAX_MMAP_THRESHOLD)
+    _call("mallopt", M_TRIM_THRESHOLD, TRIM_THRESHOLD)
 
 
 def trim_memory() -> None:
@@ -32,12 +32,10 @@ def trim_memory() -> None:
 
     Batches need tens of MB for a moment; glibc keeps it for each thread.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
+    _call("malloc_trim", 0)
 
 
-def _set_option(option: int, value: int) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(option, value)
+def _call(name: str, *arguments: int) -> None:
+    function = getattr(ctypes.CDLL(None), name, None)
+    if function:
+        function(*arguments)
