@@ -533,6 +533,16 @@ def test_a_reader_that_closes_early_ends_the_run(start, notes):
     assert (code, err) == (1, "")
 
 
+def test_a_reader_that_wants_no_summary_fails_no_run(start, few_notes, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = tmp_path / "out.jsonl"
+    command = start(few_notes, "-o", out, "--summary", stdout=writer)
+    os.close(writer)
+    code, _, err = command.finish()
+    assert code == 0 and len(load(out)) == summary(err)["rows"] == FEW
+
+
 def test_notes_of_parquet_hold_typed_predictions(run, few_notes, tmp_path):
     parquet = importlib.import_module("pyarrow.parquet")
     assert run(few_notes, "-o", tmp_path / "out.parquet")[0] == 0

@@ -238,7 +238,7 @@ def main(args: argparse.Namespace, settings: Settings, load=load_model) -> int:
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, "interrupted; the same command goes on")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         return NOT_DONE
     except OSError as error:
         code = CANNOT if error.errno in LASTING else NOT_DONE
@@ -317,14 +317,22 @@ def _report(done: dict) -> None:
     try:
         print(json.dumps(done), file=sys.stderr)
     except OSError:  # nobody reads it; the answers are there all the same
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        _silence(sys.stderr)
 
 
 def _print(summary: Summary) -> None:
     """Print the summary: a table on a terminal, CSV elsewhere."""
     out = summary.table() if sys.stdout.isatty() else summary.csv()
-    sys.stdout.buffer.write(out.encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(out.encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # who read it had enough; the answers are there
+        _silence(sys.stdout)
+
+
+def _silence(stream) -> None:
+    """Send what is still written to a broken *stream* nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _numbered(job: Job, part: Part, before: int) -> Part:
