@@ -26,7 +26,12 @@ FORMS = {
     "-<fever>\n-chills\n+cough\n-rash": "-<fever>",
     "-fever\n-chills\n+<cough>\n-rash": "+<cough>",
     "<Fever> (-)": "<Fever> (-)",
-    "(+/-) <pain>": "(+/-) <pain>",
+    "(+/-) <pain>": "(?) <pain>",
+    "edema +/-, <rash> ±": "edema (?), <rash> (?)",
+    "pain 5 +/- 2, ± <edema>": "pain 5 +/- 2, (?) <edema>",
+    "+anhedonia +insomnia -<mania>": "-<mania>",
+    "ROS: +fever, +<cough>, -rash": "+<cough>,",
+    "lisinopril -held, <gout> -stable": "lisinopril -held, <gout> -stable",
     "-ve <troponin>": "negative <troponin>",
     # Boxes, before and after what they are about.
     "[ ] <Fever> [x] Cough": "(-) <Fever>",
@@ -410,9 +415,34 @@ def test_every_item_of_boxes_is_read_with_its_own_box(
         assert reads(text) == (f"<{item}>" if ticked else unticked)
 
 
+SIGNS = {"(+)": ("(+)", "positive"), "(-)": ("(-)", "negative")}
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=5, unique=True),
+    st.data(),
+    st.sampled_from(("", "Abd: ", "Neuro: ")),
+    st.sampled_from((", ", "; ")),
+    st.sampled_from(("", " on the left", " since May")),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_every_item_of_signs_is_read_with_its_own_sign(
+    items, data, head, between, tail, after
+):
+    signs = [data.draw(st.sampled_from(list(SIGNS))) for _ in items]
+    for item, sign in zip(items, signs):
+        pairs = list(zip(marked(items, item), signs))
+        text = between.join(" ".join(p if after else p[::-1]) for p in pairs)
+        found = reads(head + text + tail)
+        assert any(each in found for each in SIGNS[sign])
+        assert not any(other in found for other in {*items} - {item})
+
+
 # Answers of one question, each beside what is read for it.
 CHOICES = [
     {"Yes": "Yes", "No": "No"},
+    {"yes": "yes", "no": "no"},
     {"Y": "yes", "N": "no", "N/A": "unknown"},
     {"Yes": "Yes", "No": "No", "Don't know": "unknown"},
     {"Positive": "Positive", "Negative": "Negative", "Not tested": "unknown"},

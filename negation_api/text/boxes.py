@@ -83,6 +83,7 @@ _COLUMNS = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
+_STOPPED = re.compile(r"[ \t]*+(?:[,;|.]|\Z)")
 
 
 class Box(NamedTuple):
@@ -193,6 +194,7 @@ class Boxes:
         for row in self._rows:
             yield from _choices(row)
             yield from self._items(row)
+            yield from self._end(row)
             if row.asks_after(self._text):
                 if last == row.line - 1:
                     yield self._lines.first(row.line)
@@ -256,6 +258,10 @@ class Boxes:
             return bool(between) and not between.endswith((":", "?"))
         if not before.strip(" \t|") or before.endswith(("-", ";")):
             return True
+        stopped = sum(bool(_STOPPED.match(text, box.end, end)) for box in boxes)
+        begun = sum(text[start : box.start].rstrip()[-1:] in ",;|" for box in boxes)
+        if stopped != begun:
+            return begun > stopped
         return bool(text[last.end : end].strip(" \t.;,|"))
 
     def _behind(self, start: int, end: int) -> re.Match | None:
@@ -307,6 +313,13 @@ class Boxes:
                     yield Edit(*number.span(), " ")
             elif not (more or told) and rest < following:
                 yield rest
+
+    def _end(self, row: Row) -> Iterator[int]:
+        """Cut after a line that ends with the answer to its question."""
+        rest = self._text[row.boxes[-1].pair[1] : row.end]
+        is_last = row.line + 1 == len(self._lines)
+        if row.groups[-1].are_choices and not (is_last or rest.strip(_BARS)):
+            yield from {self._lines.first(row.line + 1)} - self.hanging
 
     def _choice(self, box, group: Group, until: int, asks_after, marks) -> Edit:
         """Read a choice; *until* is where the next begins."""

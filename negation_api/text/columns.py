@@ -46,6 +46,11 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
                 yield Edit(cells[0][1], ends, f": {as_read(word)}")
 
 
+def names_answers(line: str) -> bool:
+    """Tell whether *line* is the heading of such a table."""
+    return bool(_HEADING.match(line))
+
+
 def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Give where the words of each cell of a line start and end."""
     start = _FIRST.match(text, start, end).end()

@@ -16,6 +16,7 @@ _BULLET = re.compile(
 _STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
 _NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
+_SIGNED = re.compile(r"(?<=[ \t])[-+](?!ve\b)(?=[^\W\d_]{2})")
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
 _GAP = re.compile(r"[ ]*+[|\t][ |\t]*+")
@@ -32,8 +33,17 @@ def items(text: str, lines: Lines) -> Iterator[int | Edit]:
             line, end = lines.span(lines.at(first.start()))
             if kind_of(text[max(line, first.start() - 60) : first.start()]) is not None:
                 yield from _marked(text, first.start("marker"), first.end(), end)
+    if " +" in text:
+        yield from _signed(text, lines)
     for row in _CELLS.finditer(text) if "|" in text or "\t" in text else ():
         yield from _cells(text, row)
+
+
+def _signed(text: str, lines: Lines) -> Iterator[int]:
+    """Cut before each sign of a row of them: "+fever -cough"."""
+    for _, found in lines.group(_SIGNED.finditer(text)):
+        if len(found) > 1 and any(sign.group() == "+" for sign in found):
+            yield from (sign.start() for sign in found)
 
 
 def _marked(text: str, start: int, item: int, end: int) -> Iterator[int | Edit]:

@@ -38,6 +38,7 @@ _SIGNS = (
     ),
     (re.compile("[\u2296\u229d\u2796]\ufe0f?"), "(-)"),
     (re.compile("[\u2295\u2795]\ufe0f?"), "(+)"),
+    (re.compile(r"\((?:\+ ?/ ?-|\u00b1)\)|(?<!\w)(?:\+/-|\u00b1)(?! ?\d)"), "(?)"),
     (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
     (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
     (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
@@ -45,12 +46,14 @@ _SIGNS = (
     (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
 )
 _SIGN = re.compile(  # of _SIGNS, any
-    "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304]|ve\\b|0"
+    "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304\u00b1]|ve\\b|0|/ ?-"
 )
 _BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
 _BREAK = re.compile(r"(?:&#(?:13|x0?d);)?&#(?:10|x0?a);|&#(?:13|x0?d);", re.IGNORECASE)
 _BREAKS = "\r\v\f\x85\u2028\u2029"
-_SPECIAL = re.compile("(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[a-zA-Z]0")
+_SPECIAL = re.compile(
+    "(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[+] ?/ ?-|[a-zA-Z]0"
+)
 
 
 def level(text: str) -> str:

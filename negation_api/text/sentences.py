@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from negation_api.text.boxes import BOX_SIGNS, names_columns
+from negation_api.text.columns import names_answers
 from negation_api.text.forms import Forms
 from negation_api.text.line_breaks import WORD, LineBreaks
 from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule, last_word
@@ -293,7 +294,8 @@ class SegmentedText:
         items = line, Span(following, self._lines.span(self._lines.at(following))[1])
         if line.start not in markers and line.start not in self._questions.answers:
             words = text[line.start : min(line.end, line.start + MAX_LEAD_CHARS)]
-            if leads_list(words.rstrip(), marked) and not names_columns(words):
+            leads = leads_list(words.rstrip(), marked)
+            if leads and not (names_columns(words) or names_answers(words)):
                 if marked or self._is_item(items[1], bare=True):
                     return Span(line.start, line.end)
         if marked or begins_item(text, following):
