@@ -532,6 +532,26 @@ def test_a_mark_below_an_answer_is_read_as_that(items, data, choices, mark, bar,
         assert reads(text) == f"<{item}>: {choices[pick]}"
 
 
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4, unique=True),
+    st.data(),
+    st.sampled_from(CHOICES),
+    st.sampled_from("xX✓"),
+    st.integers(min_value=3, max_value=6),
+    st.sampled_from((str.ljust, str.center)),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_mark_below_an_answer_needs_no_bars(items, data, choices, mark, gap, set_in):
+    picked = [data.draw(st.sampled_from(sorted(choices))) for _ in items]
+    for item, pick in zip(items, picked):
+        rows = ["Condition".ljust(14) + (" " * gap).join(choices)]
+        for name, p in zip(marked(items, item), picked):
+            cells = (set_in(mark if c == p else "", len(c)) for c in choices)
+            label = name.ljust(16 if "<" in name else 14)
+            rows.append(label + (" " * gap).join(cells).rstrip())
+        assert reads("\n".join(rows)) == f"<{item}>: {choices[pick]}"
+
+
 LINES = st.lists(
     st.sampled_from(["No fever", "Has gout", "Denies cough", "Mild edema today"]),
     max_size=4,

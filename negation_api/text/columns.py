@@ -1,4 +1,7 @@
-"""Tables whose columns are answers: "| Condition | Yes | No |", a mark in one."""
+"""Tables whose columns are answers: "| Condition | Yes | No |", a mark in one.
+
+Columns are parted by bars or tabs, or stand below each other in text of one width.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,15 +15,27 @@ _HEADING = re.compile(
     (?: [\t|] [ ]*+ {CHOICE} [ ]*+ (?= [\t|\n] | \Z ) ){{2,8}}+""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+_ALIGNED = re.compile(
+    rf"^ [^\t|\n]{{0,60}}? (?P<columns> (?: [ ]{{2,60}}+ {CHOICE} ){{2,8}}+ ) [ ]*+ $",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_COLUMN = re.compile(r"[^ ]+(?: [^ ]+)*+")
 _MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
+_LONE_MARK = re.compile(rf"[^ \t|][ ]{{2,}}(?P<mark>{_MARK.pattern})[ ]*(?:\n|\Z)")
+SLACK = 2  # characters that a mark may stand beside its column's word
 _FIRST = re.compile(r"[ ]*+\|?")
 _BREAK = re.compile(r"[\t|]")
 
 
 def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
     """Cut such a table between its rows, and read each mark as its column's word."""
-    if "|" not in text and "\t" not in text:
-        return
+    if "|" in text or "\t" in text:
+        yield from _parted(text, lines)
+    if "   " in text:
+        yield from _aligned(text, lines)
+
+
+def _parted(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
     headings = {lines.at(found.end()) for found in _HEADING.finditer(text)}
     for heading in headings:
         columns = _cells(text, *lines.span(heading))
@@ -46,9 +61,33 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
                 yield Edit(cells[0][1], ends, f": {as_read(word)}")
 
 
+def _aligned(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
+    headings = {lines.at(found.end()): found for found in _ALIGNED.finditer(text)}
+    for heading, found in headings.items():
+        left = lines.span(heading)[0]
+        words = list(_COLUMN.finditer(text, *found.span("columns")))
+        if CHOSEN.isdisjoint(word.group().lower() for word in words):
+            continue
+        yield Claim(*found.span())
+        for line in range(heading + 1, len(lines)):
+            if line in headings or lines.is_blank(line):
+                break
+            start, end = lines.span(line)
+            row = _LONE_MARK.search(text, start, end + 1)
+            at = row.start("mark") - start + left if row else -1
+            near = [word for word in words if _is_below(word, at)]
+            if len(near) == 1:
+                yield start
+                yield Edit(row.start() + 1, end, f": {as_read(near[0].group())}")
+
+
+def _is_below(word: re.Match, at: int) -> bool:
+    return word.start() - SLACK <= at < word.end() + SLACK
+
+
 def names_answers(line: str) -> bool:
     """Tell whether *line* is the heading of such a table."""
-    return bool(_HEADING.match(line))
+    return bool(_HEADING.match(line) or _ALIGNED.match(line))
 
 
 def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
