@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from negation_api.text.sentences import SegmentedText
+from negation_api.text.spans import Span
 from reads import reads
 
 # Between bars; a line break is a bar too.
@@ -32,6 +34,34 @@ FORMS = {
     "+anhedonia +insomnia -<mania>": "-<mania>",
     "ROS: +fever, +<cough>, -rash": "+<cough>,",
     "lisinopril -held, <gout> -stable": "lisinopril -held, <gout> -stable",
+    "Gen    + malaise\nCV     - <edema>": "CV (-) <edema>",
+    "Gen    - malaise\nCV     - <edema>": "CV - <edema>",
+    "Kernig neg, rash neg, <rigidity> +/-": "<rigidity>: (?)",
+    "ROS neg <fever> neg rash neg": "ROS neg <fever> neg rash neg",
+    "CVS:no <murmur>.RESP:creps.": "CVS:no <murmur>.",
+    # An answer, and what its line says.
+    "Rash: no\n<Cough> for 3 days": "<Cough> for 3 days",
+    "rash: no\n<cough> for 3 days": "<cough> for 3 days",
+    "Exam: no\n<edema> seen": "Exam: no <edema> seen",
+    "<Diaphoresis>>> no\nEKG done": "<Diaphoresis>: no",
+    "Any pain?\n1. <heartburn>? -> Yes\n2. rash? -> No": "<heartburn>? Yes",
+    "Cough...N Wheeze...N <Stridor>...Y Rash...N": "<Stridor>: yes",
+    "<Pacemaker> .......... Y / N : N\nClip ....... Y/N: Y": "<Pacemaker>: no",
+    "Etiology: ***\n<Osteomyelitis>: ***": "<Osteomyelitis>: unknown",
+    # Lists in lists.
+    "* Denies\n  * <headache>\n* Reports\n  * rash": "Denies: <headache>",
+    "- Denies:\n  - headache\n- <Cough>": "<Cough>",
+    "1. Denies:\n- headache\n- <rash>\n2. Cough": "Denies: <rash>",
+    # Findings in the columns of a table.
+    "|Sys|Positive|Negative|\n|GI|nausea|rash, <melena>|": "Negative: rash, <melena>",
+    "SYSTEM    DENIES      REPORTS\nSkin      <hives>     dry skin": "DENIES: <hives>",
+    "| Sign | Yes | No |\n| <Rash> | mild | |": "<Rash> mild",
+    # Lines that go on, and that do not.
+    "Ext: no clubbing\n<cyanosis> or\nedema": "Ext: no clubbing <cyanosis> or edema",
+    "stroke possible\nno <abscess>": "no <abscess>",
+    # Boxes and cues as programs have them.
+    "&#9745; Polyps\n&#9744; <Anosmia>": "(-) <Anosmia>",
+    "Ru1e out <hernia>. B12 low": "rule out <hernia>.",
     "-ve <troponin>": "negative <troponin>",
     # Boxes, before and after what they are about.
     "[ ] <Fever> [x] Cough": "(-) <Fever>",
@@ -257,6 +287,11 @@ FORMS = {
 @pytest.mark.parametrize("text", FORMS)
 def test_a_form_is_read_item_by_item(text):
     assert reads(text) == FORMS[text]
+
+
+def test_angles_are_boxes_too():
+    note = SegmentedText("Neuro: <x> numbness  < > ataxia")
+    assert note.mark(Span(25, 31)) == "(-) [entity] ataxia [entity]"
 
 
 PROSE = """

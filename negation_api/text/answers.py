@@ -69,7 +69,7 @@ AMOUNT = rf"(?:{any_of(_AMOUNTS)}|[1-4][ ]?\+|\+{{2,4}})"
 # Answers that need no sign before them, of one kind in a row: "Asthma NO COPD YES".
 _KINDS = {
     "answer": "yes no y n unk unknown none",
-    "result": "negative positive neg neg. pos pos. -ve +ve - + (-) (+)",
+    "result": "negative positive neg neg. pos pos. -ve +ve - + (-) (+) +/- (+/-)",
     "report": "denied denies reported reports endorsed endorses admitted admits",
     "finding": "absent present not_present",
     "test": "detected not_detected none_detected",

@@ -34,6 +34,7 @@ _BOX = re.compile(
     | \( (?P<round> [ ]{{1,3}} | (?<!\w\() | _{{1,3}} | [ ]?{_INSIDE}[ ]? | [yn+-]
         | yes|no ) \)
     | \{{ (?P<curly> [ _]{{0,3}} | [ ]?{_INSIDE}[ ]? ) \}}
+    | < (?P<angle> [ _]{{1,3}} | [ ]?{_INSIDE}[ ]? ) >
     | [\[(] [ ]? (?P<dot> [{_DOTS}] ) [ ]? [\])]
     | (?<![\d_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\d_])
     | (?<![\d_]) (?P<line> _{{2,10}}+ ) (?![\d_])
@@ -43,7 +44,7 @@ _BOX = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
-_MAY_BE = re.compile(rf"[\[({{_{BOX_SIGNS}]")
+_MAY_BE = re.compile(rf"[\[({{<_{BOX_SIGNS}]")
 _TICKED = frozenset(f"xv*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
 _X_BOX, _OTHER_TICK = frozenset(X_BOXES), frozenset(TICKS)
 _PLAIN = {"y": "+", "yes": "+", "+": "+", "n": "-", "no": "-", "-": "-"}

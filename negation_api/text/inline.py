@@ -17,6 +17,9 @@ _STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
 _NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
 _SIGNED = re.compile(r"(?<=[ \t])[-+](?!ve\b)(?=[^\W\d_]{2})")
+_SIGN_COLUMN = re.compile(
+    r"^[^\n]{1,40}?(?:[ ]{2}|\t)[ \t]*+(?P<sign>[-+])[ ]?(?=[^\W\d_])", re.M
+)
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
 _GAP = re.compile(r"[ ]*+[|\t][ |\t]*+")
@@ -33,8 +36,9 @@ def items(text: str, lines: Lines) -> Iterator[int | Edit]:
             line, end = lines.span(lines.at(first.start()))
             if kind_of(text[max(line, first.start() - 60) : first.start()]) is not None:
                 yield from _marked(text, first.start("marker"), first.end(), end)
-    if " +" in text:
+    if "+" in text:
         yield from _signed(text, lines)
+        yield from _sign_columns(text, lines)
     for row in _CELLS.finditer(text) if "|" in text or "\t" in text else ():
         yield from _cells(text, row)
 
@@ -44,6 +48,16 @@ def _signed(text: str, lines: Lines) -> Iterator[int]:
     for _, found in lines.group(_SIGNED.finditer(text)):
         if len(found) > 1 and any(sign.group() == "+" for sign in found):
             yield from (sign.start() for sign in found)
+
+
+def _sign_columns(text: str, lines: Lines) -> Iterator[Edit]:
+    """Read the signs of a column of them: "Lungs    - cough", below a "+"."""
+    forms = {}
+    for row in _SIGN_COLUMN.finditer(text):
+        forms.setdefault(lines.paragraph(lines.at(row.start())), []).append(row)
+    for rows in forms.values():
+        if {row["sign"] for row in rows} == {*"+-"}:
+            yield from (Edit(*row.span("sign"), f"({row['sign']})") for row in rows)
 
 
 def _marked(text: str, start: int, item: int, end: int) -> Iterator[int | Edit]:

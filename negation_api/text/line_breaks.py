@@ -24,6 +24,7 @@ _SOFT_ENDINGS = frozenset(
     " they we be been should would could may might into during between per via these"
     " those possible probable suspected new".split()
 )
+_HEDGES = frozenset("possible probable suspected".split())  # "stroke possible"
 # Of short words in capitals these few alone: "FEVER NO" is an answer.
 _SOFT_CAPITALS = frozenset("THE AND OR NOR OF TO FOR IN ON AT BY".split())
 
@@ -165,6 +166,13 @@ class LineBreaks:
             return False
         if not text[following : following + 1].islower():
             return True
+        return self._begins_another(line, last, following, start)
+
+    def _begins_another(
+        self, line: Span, last: str, following: int, start: int
+    ) -> bool:
+        """Tell whether words in small letters below a line are no part of it."""
+        text = self._text
         if _DOSE.match(text, following):
             return True
         has_cue = _OWN_CUE.match(text, following)
@@ -174,11 +182,13 @@ class LineBreaks:
         if not (has_cue and above_has_cue):
             if self._stops_once(following, start):
                 return False
-        if has_cue or self._lines.is_list(self._lines.at(line.end)):
+        if has_cue:
             return True
         head = text[following : following + MAX_HEAD_CHARS]
         if goes_on_enumerating(head):
             return False
+        if self._lines.is_list(self._lines.at(line.end)):
+            return True
         return findings_meet(last, head) or self._is_whole(line, following, start)
 
     def _is_answer(self, following: int) -> bool:
@@ -204,10 +214,13 @@ class LineBreaks:
         """Tell whether a line's *last* words, or the next line's first, want more."""
         text, word = self._text, last_word(last, 0, len(last))
         lower = word.lower()
-        if wants_word(last) or _HALF_VERB.search(last):
+        is_denied = NEGATED.match(text, following)
+        if wants_word(last) and not (lower in _HEDGES and is_denied):
+            return True
+        if _HALF_VERB.search(last):
             return True
         near = text[max(start, line.end - MAX_CHARS) : line.end]
-        if not NEGATED.match(text, following) and wants_more(near):
+        if not is_denied and wants_more(near):
             return True
         if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
             return True

@@ -119,6 +119,17 @@ class Lines:
         start = self.first(line)
         return self.markers.get(start, start)
 
+    def holds(self, words: int, item: int) -> bool:
+        """Tell whether a list's *item* is below *words*, which may be an item too."""
+        line, place = self.at(words), self.at(item)
+        start = self.first(line)
+        if start not in self.markers:
+            return True
+        marker, other = self._text[start], self._text[item]
+        if marker != other and not (marker.isalnum() and other.isalnum()):
+            return True
+        return item - self.span(place)[0] > start - self.span(line)[0]
+
     def _markers(self) -> Iterator[tuple[int, int]]:
         minuses, rare = [], {}
         for found in _MARKER.finditer(self._text):

@@ -22,7 +22,7 @@ _VERBS = frozenset("denies denied endorses reports".split())
 
 _NEVER_ALONE = frozenset("- ? + 0 +/- not".split())
 
-_SEPARATORS = r"[ \t\":.,;/\u2026\-\u2013\u2014\u2212]*+"
+_SEPARATORS = r"[ \t\":.,;/=>\u2192\u2026\-\u2013\u2014\u2212]*+"
 _CHOICE = rf"(?:{any_of(SHORT)}|maybe|don't[ ]know)"
 _CHOICES = rf"""(?:
     [(\[] [ ]? {_CHOICE} (?: [ ]?[/|,][ ]? {_CHOICE} ){{1,5}}+ [ ]? [)\]]

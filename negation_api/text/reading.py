@@ -71,6 +71,7 @@ def level(text: str) -> str:
         text = _TAG.sub(_levelled_tag, text)
     if "&#" in text:
         text = _BREAK.sub(lambda found: "\n".rjust(len(found.group())), text)
+        text = _ENTITY.sub(_levelled_sign, text)
     text = _BLANK.sub(lambda found: " " * len(found.group()), text)
     return "".join(map(_levelled, text)).translate(_QUOTES)
 
@@ -87,6 +88,13 @@ def _levelled(character: str) -> str:
         return character
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 else character
+
+
+def _levelled_sign(entity: re.Match) -> str:
+    """Give a sign for its number: a box, a tick, a bullet."""
+    sign, written = html.unescape(entity.group()), entity.group()
+    known = len(sign) == 1 and unicodedata.category(sign) == "So"
+    return sign.ljust(len(written)) if known else written
 
 
 def _levelled_tag(tag: re.Match) -> str:
@@ -123,6 +131,14 @@ def _slips(word: str) -> list[str]:
 _CUES = "denies denied denying without negative evidence".split()
 _MEANT = {slip: word for word in _CUES for slip in _slips(word)}
 _MISSPELT = re.compile(rf"\b(?:{'|'.join(_MEANT)})\b")
+# Cues with an optical reader's 1 for a letter: "Ru1e out", "ev1dence".
+_SEEN = re.compile(r"\b[A-Za-z]+1[A-Za-z]+\b")
+_SHOWN = {
+    word[:at] + "1" + word[at + 1 :]: word
+    for word in [*_CUES, *"positive possible rule ruled history resolved".split()]
+    for at, letter in enumerate(word)
+    if letter in "il"
+}
 # Within a sentence a stop after a word ends an abbreviation.
 _STOP = re.compile(r"\.(?<=[A-Za-z]{2}\.)(?=\s)")
 
@@ -134,9 +150,15 @@ def spell(piece: str) -> str:
     ('Pt denies hx of ', 'seen ')
     """
     piece = _STOP.sub("", piece)
+    if "1" in piece:
+        piece = _SEEN.sub(lambda found: _as_shown(found.group()), piece)
     if _MEANT.keys().isdisjoint(piece.split()):
         return piece
     return _MISSPELT.sub(lambda found: _MEANT[found.group()], piece)
+
+
+def _as_shown(word: str) -> str:
+    return _SHOWN.get(word.lower(), word)
 
 
 def is_blank(piece: str) -> bool:

@@ -11,16 +11,20 @@ from itertools import chain, pairwise
 from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS, as_read
 from negation_api.text.boxes import AFTER, BOX_SIGNS
 from negation_api.text.edits import Edit
+from negation_api.text.line_breaks import PROGRAM_CHARS
 from negation_api.text.lists import Lines
 from negation_api.text.sections import RELATIVES, kind_of
 
 # An answer and what stands between it and its question; no question ends with a box.
 _ANSWERED = re.compile(
-    rf"""(?= [:=?|,;._\u2026 \t] )
-    (?: (?P<colon> [:=?] ) [ \t]*+
+    rf"""(?= [:=?|,;._\u2026 \t>\u2192-] )
+    (?: (?P<offer> (?<![ \t._\u2026]) [ \t._\u2026]*+
+          \(? y(?:es)? [ ]?/[ ]? no? \)? [ ]? )?+
+        (?P<colon> [:=?] ) [ \t]*+
       | (?P<gap> (?<![ \t\n|,;\]){BOX_SIGNS}])
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
-          | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]? | [,;] (?= [^\n]{{1,12}} $ )
+          | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]?
+          | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n]{{1,12}} $ )
           | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) |
             (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
             (?: [ ]{{2}} | \t | $ ) ) ) ) )
@@ -28,7 +32,8 @@ _ANSWERED = re.compile(
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [,;/] [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
-        | [ \t] (?: \[ | [A-Z(] [^:=?\t|\n]{{1,50}} [:=?] (?! [\d/] ) ) )""",
+        | [ \t] (?: \[ | [A-Z(] (?: [^:=?\t|\n.\u2026] | \.(?![.\w]) ){{1,50}}
+            (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 # Fields of a row for each answer; with more, it is words with wide gaps between them.
@@ -74,10 +79,23 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             yield _next_item(text, match.end("answer"), following.start())
         last = found[-1].end("answer")
         rest = AFTER.match(text, last, end).end()
-        if rest == end and line + 1 in rows:
-            yield lines.span(line + 1)[0]
+        if rest == end and line + 1 < len(lines):
+            if line + 1 in rows or not _wraps(text, lines, line, found[-1]):
+                yield lines.span(line + 1)[0]
         elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
             yield rest
+
+
+def _wraps(text: str, lines: Lines, line: int, answer: re.Match) -> bool:
+    """Tell whether a line's last answer may be a cue of the next: "Exam: no|edema"."""
+    gap, following = answer["gap"], lines.first(line + 1)
+    if gap and gap.isspace():
+        return True
+    if not text[following : following + 1].islower():
+        return False
+    start, end = lines.span(line)
+    label = text[lines.content(line) : answer.start()]
+    return end - start >= PROGRAM_CHARS or kind_of(label) is not None
 
 
 def _is_prose(text: str, start: int, end: int, num_pairs: int) -> bool:
@@ -94,7 +112,7 @@ def _is_answer(match: re.Match, rest: str) -> bool:
 
 
 def _answer(match: re.Match) -> Iterator[Edit]:
-    if match["gap"] or match["colon"] == "=":
+    if match["gap"] or match["offer"] or match["colon"] == "=":
         yield Edit(match.start(), match.start("answer"), ": ")
     if words := WORDS.get(match["answer"].lower()):
         glued = match["colon"] and match.end("colon") == match.start("answer")
@@ -145,7 +163,7 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
             headed = _HEADED.match(text, start, end)
             for begins in {start, headed.end() if headed else start}:
                 pairs = list(_PAIR.finditer(text, begins, end))
-                if _is_row(text, begins, pairs):
+                if _is_row(text, begins, pairs) and pairs[-1].end() == end:
                     yield line, list(_bare_row(pairs))
                     break
 
@@ -158,8 +176,8 @@ def _ends_answered(piece: str) -> bool:
 
 def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
     """Tell whether *pairs* leave nothing over but short questions."""
-    if len(pairs) < 2:
-        return False
+    if len(pairs) < 2 or kind_of(text[start : pairs[0].start()]) is not None:
+        return False  # "ROS neg fever neg rash"
     for pair in pairs:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
@@ -189,7 +207,8 @@ _COLON = re.compile(
 )
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
-_TO_FILL = re.compile(r"[ \t]*+_{2,}+(?=(?P<gap>[ \t|;]*))")
+_TO_FILL = re.compile(r"[ \t]*+(?:_{2,}+|\*{3})(?=(?P<gap>[ \t|;]*))")
+_IS_TO_FILL = re.compile(r"__|\*\*\*")
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
 _SAID_OF_ALL = re.compile(
     r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?s?|absent|risks?|if|return"
@@ -202,7 +221,7 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
     """Cut before each "label:" behind a gap; read a value that is blank as unknown."""
     for line, colons in lines.group(_COLON.finditer(text)):
         start, end = lines.content(line), lines.span(line)[1]
-        if len(colons) < 2 and "__" not in text[start:end]:
+        if len(colons) < 2 and not _IS_TO_FILL.search(text, start, end):
             continue
         first = text[start : colons[0].start()][-60:]
         inside = text[colons[0].end() : colons[1].start()] if colons[1:] else ""

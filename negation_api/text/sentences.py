@@ -292,14 +292,18 @@ class SegmentedText:
             return None
         marked, markers = following in self._lines.markers, self._lines.markers
         items = line, Span(following, self._lines.span(self._lines.at(following))[1])
-        if line.start not in markers and line.start not in self._questions.answers:
-            words = text[line.start : min(line.end, line.start + MAX_LEAD_CHARS)]
+        start = markers.get(line.start, line.start)
+        alone = (
+            line.start not in markers or marked and self._lines.holds(start, following)
+        )
+        if alone and line.start not in self._questions.answers:
+            words = text[start : min(line.end, start + MAX_LEAD_CHARS)]
             leads = leads_list(words.rstrip(), marked)
             if leads and not (names_columns(words) or names_answers(words)):
                 if marked or self._is_item(items[1], bare=True):
-                    return Span(line.start, line.end)
+                    return Span(start, line.end)
         if marked or begins_item(text, following):
-            return lead
+            return lead if lead and self._lines.holds(lead.start, following) else None
         if lead is None or line.start in markers:
             return None
         bare = not (text[lead.end - 1] == ":" or lead.end in self._heads)
