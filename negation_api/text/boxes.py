@@ -84,7 +84,8 @@ _COLUMNS = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 AFTER = re.compile(r"[ \t]*[,;|.]?[ \t|]*")
-_STOPPED = re.compile(r"[ \t]*+(?:[,;|.]|\Z)")
+_STOPPED = re.compile(r"[ ]?[,;|.\t]|[ ]{2}|[ ]?\Z")
+_BEGUN = re.compile(r"(?:[,;|\t][ ]?|[ ]{2})\Z")
 
 
 class Box(NamedTuple):
@@ -259,11 +260,19 @@ class Boxes:
             return bool(between) and not between.endswith((":", "?"))
         if not before.strip(" \t|") or before.endswith(("-", ";")):
             return True
-        stopped = sum(bool(_STOPPED.match(text, box.end, end)) for box in boxes)
-        begun = sum(text[start : box.start].rstrip()[-1:] in ",;|" for box in boxes)
-        if stopped != begun:
-            return begun > stopped
+        votes = sum(self._side(box, end) for box in boxes)
+        if votes:
+            return votes < 0
         return bool(text[last.end : end].strip(" \t.;,|"))
+
+    def _side(self, box: Box, end: int) -> int:
+        """Tell what *box* is nearer to: 1 what is before it, -1 what is behind it."""
+        text = self._text
+        ahead, behind = text[box.start - 1 : box.start], text[box.end : box.end + 1]
+        if ahead.isalnum() != behind.isalnum():
+            return 1 if ahead.isalnum() else -1
+        begun = _BEGUN.search(text, max(0, box.start - 2), box.start)
+        return bool(_STOPPED.match(text, box.end, end)) - bool(begun)
 
     def _behind(self, start: int, end: int) -> re.Match | None:
         return _BEHIND.search(self._text, max(start, end - _MAX_BEHIND), end)

@@ -31,7 +31,7 @@ _ANSWERED = re.compile(
       (?! n/[vdc]\b | y/n\b )  # "N/V"
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
-        | [,;/] [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
+        | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
         | [ \t] (?: \[ | [A-Z(] (?: [^:=?\t|\n.\u2026] | \.(?![.\w]) ){{1,50}}
             (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
@@ -207,8 +207,9 @@ _COLON = re.compile(
 )
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
-_TO_FILL = re.compile(r"[ \t]*+(?:_{2,}+|\*{3})(?=(?P<gap>[ \t|;]*))")
-_IS_TO_FILL = re.compile(r"__|\*\*\*")
+_UNFILLED = r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\])"
+_TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
+_IS_TO_FILL = re.compile(_UNFILLED)
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
 _SAID_OF_ALL = re.compile(
     r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?s?|absent|risks?|if|return"
