@@ -58,6 +58,9 @@ train: $(VENV)/.dev  ## Train the embedded model anew from DATA_DIR, an hour or 
 	    --silver training/work/silver.jsonl --output training/work/labels
 	$(BIN)/python training/train.py --stage axes --start training/work/labels \
 	    --data $(DATA_DIR) --silver training/work/silver.jsonl \
+	    --output training/work/axes
+	$(BIN)/python training/train.py --stage literature --start training/work/axes \
+	    --data $(DATA_DIR) --silver training/work/silver.jsonl \
 	    --output training/work/model
 
 report: $(VENV)/.dev  ## Measure the model beside the rule systems on DATA_DIR.

@@ -56,11 +56,13 @@ def kind_of(label: str | None, whose: set, when: set) -> str:
 def written() -> dict[str, list[Sentence]]:
     """Give the sentences by the kinds of their entities.
 
-    Without whole documents, and without those that have a heading, which would be that
-    of what follows in a note.
+    Without whole documents and published reports, and without those that have a
+    heading, which would be that of what follows in a note.
     """
     entities: dict[str, list] = {}
     for row in filter(is_held_out, read_sentences()):
+        if "/literature_" in row.source:
+            continue
         kind = kind_of(row.label, row.experiencer, row.temporality)
         entities.setdefault(row.text, []).append((row.start, row.end, kind))
     path = ROOT / "tests" / "behaviour" / "axes.jsonl"

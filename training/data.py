@@ -223,7 +223,7 @@ def is_held_out(row: Row, percent: int = 12) -> bool:
 def divide(rows: list[Row], forbidden: frozenset[str]) -> tuple[list[Row], list[Row]]:
     """Divide into training and held-out rows, and drop what may not be in either.
 
-    Dropped are rows whose folded text is *forbidden* (the behavioural suite),
+    Dropped are rows whose folded text is *forbidden* (as it is evaluated),
     other rows of a held-out note, and silver labels of annotated sentences.
     """
     rows = [row for row in rows if fold(row.text) not in forbidden]
@@ -268,10 +268,11 @@ def count(rows: list[Row]) -> dict[str, dict[str, int]]:
     return {s: {str(label): counts[s, label] for label in KINDS} for s in sources}
 
 
-def read_behaviour_texts(folder: Path) -> frozenset[str]:
-    """Read the folded texts of the behavioural suite, which are never trained on."""
+def read_evaluated_texts(*folders: Path) -> frozenset[str]:
+    """Read the folded texts of labelled files, which are never trained on."""
     return frozenset(
-        fold(case["text"])
+        fold(row["text"])
+        for folder in folders
         for path in folder.glob("*.jsonl")
-        for case in _json_lines(path)
+        for row in _json_lines(path)
     )

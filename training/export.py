@@ -15,7 +15,7 @@ from network import by_question
 from negation_api.model.artefact import write_manifest
 
 NAME = "negation-api-minilm-l6"
-REVISION = "5"
+REVISION = "6"
 MAX_TOKENS = 512
 
 

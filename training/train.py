@@ -1,8 +1,9 @@
 """Train the embedded model: ``python training/train.py --stage STAGE --output DIR``.
 
-In two stages: ``labels`` teaches an encoder PRESENT, ABSENT and POSSIBLE; ``axes``
+In three stages: ``labels`` teaches an encoder PRESENT, ABSENT and POSSIBLE; ``axes``
 goes on from there and adds whose and when, and text as people have it, held to what
-the first stage answered to its own kind of rows. Each reads
+the first stage answered to its own kind of rows; ``literature`` adds the prose of
+published reports, held to what the second answered to everything else. Each reads
 hand-written sentences, annotated notes, other projects' corpora and silver labels
 (``data.py``), varies them anew in every epoch (``augment.py``), adds template
 sentences (``templates.py``), fine-tunes the network (``network.py``), averages its
@@ -36,19 +37,32 @@ from negation_api.model.classifier import AssertionClassifier, marker_ids  # noq
 
 BEHAVIOUR = HERE.parent / "tests" / "behaviour"
 
-STAGES = ("labels", "axes")
+STAGES = ("labels", "axes", "literature")
 # The files of sentences/ and annotations/ that the first stage reads: whose and when
 # were not asked for yet.
 LABELS_ONLY = frozenset(
     "case_reports hedges notes_negation reports notes_1 notes_2".split()
 )
-# In the second stage the label of these is also to be what the first stage says of it.
-REHEARSED = frozenset("sentences annotations silver chia phee".split())
+# The label of these is also to be what the stage before says of it.
+REHEARSED = {
+    "labels": frozenset(),
+    "axes": frozenset("sentences annotations silver chia phee".split()),
+    "literature": frozenset(
+        "sentences annotations axes axes_notes silver chia phee".split()
+    ),
+}
 # Rows of an epoch of each stage: what share of the rows of a source is taken, anew in
 # every epoch; or how many of a source and label.
 SHARE = {
     "labels": {"sentences": 1, "annotations": 2},
     "axes": {"sentences": 0.6, "annotations": 0.6, "axes": 1, "axes_notes": 1.5},
+    "literature": {
+        "literature": 1.5,
+        "sentences": 0.3,
+        "annotations": 0.4,
+        "axes": 0.15,
+        "axes_notes": 0.3,
+    },
 }
 TAKE = {
     "labels": {
@@ -83,12 +97,22 @@ TAKE = {
         ("lct", "POSSIBLE"): 40,
         ("lct", None): 200,
     },
+    "literature": {
+        ("silver", "PRESENT"): 400,
+        ("silver", "ABSENT"): 300,
+        ("phee", "PRESENT"): 200,
+        ("phee", "ABSENT"): 55,
+        ("lct", "PRESENT"): 60,
+        ("lct", "ABSENT"): 20,
+        ("lct", None): 40,
+    },
 }
-TEMPLATE_ROWS = {"labels": 2500, "axes": 1600}
-UNMARKED_ROWS = {"labels": 1800, "axes": 500}
-EPOCHS = {"labels": 7, "axes": 3}
-RUNS = {"labels": 1, "axes": 2}  # whose weights are averaged
-RATE = {"labels": 1e-4, "axes": 8e-5}  # learning rate
+TEMPLATE_ROWS = {"labels": 2500, "axes": 1600, "literature": 400}
+UNMARKED_ROWS = {"labels": 1800, "axes": 500, "literature": 150}
+EPOCHS = {"labels": 7, "axes": 3, "literature": 2}
+RUNS = {"labels": 1, "axes": 2, "literature": 2}  # whose weights are averaged
+KEPT = {"labels": 0, "axes": 0, "literature": 0.5}  # of the weights before the stage
+RATE = {"labels": 1e-4, "axes": 8e-5, "literature": 3e-5}  # learning rate
 
 MAX_TOKENS = 160  # of a training row; longer ones are cut round the entity
 BATCH_TOKENS = 2560  # padded tokens of a batch: about 64 rows of 40
@@ -142,6 +166,8 @@ def family(row: data.Row) -> str:
     first, _, name = row.source.partition("/")
     if not name or name in LABELS_ONLY or first == "silver":
         return first
+    if name.startswith("literature"):
+        return "literature"
     return "axes" if first == "sentences" else "axes_notes"
 
 
@@ -201,14 +227,14 @@ def rate_at(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
-def train_step(model, teacher, batch, pad, bf16: bool) -> float:
+def train_step(model, teacher, batch, pad, args) -> float:
     """Back-propagate one batch; give its loss.
 
     :param teacher: what *model* was before this stage, or None.
     """
     ids, mask, right = tensors(batch, pad)
-    known = torch.tensor([family(row) in REHEARSED for _, row in batch])
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    known = torch.tensor([family(row) in REHEARSED[args.stage] for _, row in batch])
+    with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
         logits, early, marked = model.early(ids, mask)
     loss = network.loss(logits.float(), right, LABEL_SMOOTHING)
     for each in early.float() if marked.any() else ():
@@ -227,7 +253,9 @@ def fit_runs(model, classifier, pad: int, rows, lexicon, args) -> torch.nn.Modul
     """Train copies of *model* on other rows in another order; give their mean.
 
     Of runs that begin alike the mean is right more often, on strangers' text above
-    all (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482).
+    all (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482); so is the mean with
+    what they began with, where a short stage adds one kind of text (Wortsman et al.
+    2022, https://arxiv.org/abs/2109.01903).
     """
     found = []
     for seed in range(args.seed, args.seed + args.runs):
@@ -236,13 +264,16 @@ def fit_runs(model, classifier, pad: int, rows, lexicon, args) -> torch.nn.Modul
         found.append(fit(copy.deepcopy(model), classifier, pad, mixture, args))
     states = [each.state_dict() for each in found]
     mean = {name: sum(s[name] for s in states) / len(states) for name in states[0]}
+    kept = KEPT[args.stage]
+    before = model.state_dict()
+    mean = {name: kept * before[name] + (1 - kept) * mean[name] for name in mean}
     model.load_state_dict(mean)
     return model.eval()
 
 
 def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
     """Train *model*; give the running average of its weights."""
-    teacher = copy.deepcopy(model).eval() if args.stage == "axes" else None
+    teacher = copy.deepcopy(model).eval() if REHEARSED[args.stage] else None
     model.train()
     rng = random.Random(mixture.seed)
     epochs = [
@@ -261,7 +292,7 @@ def fit(model, classifier, pad: int, mixture: Mixture, args) -> torch.nn.Module:
     for number, groups in enumerate(epochs, start=1):
         losses, started = [], time.monotonic()
         for batch in tqdm(groups, desc=f"epoch {number}", disable=None):
-            losses.append(train_step(model, teacher, batch, pad, args.bf16))
+            losses.append(train_step(model, teacher, batch, pad, args))
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
@@ -281,7 +312,8 @@ def refit(model, classifier, examples: list[tuple[str, data.Row]]) -> None:
     examples = [
         (text, row)
         for text, row in examples
-        if family(row).startswith(("axes", "sentences")) and row.start is not None
+        if family(row).startswith(("axes", "sentences", "literature"))
+        and row.start is not None
     ]
     texts, rows = zip(*examples)
     pooled = export.apply_to(model.pooled, classifier, list(texts))
@@ -294,6 +326,20 @@ def refit(model, classifier, examples: list[tuple[str, data.Row]]) -> None:
 def say(line: str) -> None:
     """Print *line* above the progress bar."""
     tqdm.write(line, file=sys.stderr)
+
+
+def is_bf16_faster() -> bool:
+    """Tell whether this CPU is faster in bfloat16; some that have it are not."""
+
+    def seconds(dtype: torch.dtype) -> float:
+        rows, weights = (torch.ones(n, 384, dtype=dtype) for n in (BATCH_TOKENS, 1536))
+        started = time.monotonic()
+        torch.nn.functional.linear(rows, weights)
+        return time.monotonic() - started
+
+    tries = [(seconds(torch.bfloat16), seconds(torch.float32)) for _ in range(10)]
+    bf16, fp32 = map(min, zip(*tries))
+    return bf16 < fp32
 
 
 def encoder_directory() -> str:
@@ -309,9 +355,11 @@ def read_rows(args) -> tuple[list[data.Row], list[data.Row]]:
     rows = data.read_sentences() + data.read_annotations(root)
     rows += data.read_corpora(root) + data.read_silver(Path(args.silver))
     if args.stage == "labels":
-        rows = [row for row in rows if not family(row).startswith("axes")]
+        rows = [
+            row for row in rows if not family(row).startswith(("axes", "literature"))
+        ]
         rows = [data.label_only(row) for row in rows]
-    return data.divide(rows, data.read_behaviour_texts(BEHAVIOUR))
+    return data.divide(rows, data.read_evaluated_texts(BEHAVIOUR, root / "eval"))
 
 
 def parse_args():
@@ -327,9 +375,7 @@ def parse_args():
     parser.add_argument("--rate", type=float, help="learning rate")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--fp32", dest="bf16", action="store_false", help="no bfloat16 autocast"
-    )
+    parser.add_argument("--fp32", action="store_true", help="no bfloat16 autocast")
     args = parser.parse_args()
     if not args.data:
         parser.error("name the data directory: --data DIR or DATA_DIR")
@@ -347,17 +393,18 @@ def main() -> None:
     train, held = read_rows(args)
     lexicon = (HERE / "lexicon.txt").read_text(encoding="utf-8").split("\n")
     lexicon = [term for term in lexicon if term]
-    start, keep_words = args.start or encoder_directory(), args.stage == "axes"
+    start, keep_words = args.start or encoder_directory(), args.stage != "labels"
     model, tokenizer = network.load(start, args.seed, keep_words)
     tokenizer.model_max_length = MAX_TOKENS
     classifier = AssertionClassifier(
         None, model.config, tokenizer, marker_ids(tokenizer), None, "fp32"
     )
     torch.set_num_threads(args.threads)
+    args.bf16 = not args.fp32 and is_bf16_faster()
     model = fit_runs(model, classifier, tokenizer.pad_token_id, train, lexicon, args)
     more = []
-    if args.stage == "axes":
-        more = Mixture(train, lexicon, args.stage, args.seed).epoch(args.epochs)
+    if args.stage != "labels":
+        more = Mixture(train, lexicon, "axes", args.seed).epoch(args.epochs)
         refit(model, classifier, more)
     output = Path(args.output)
     report = export.finish(model, classifier, tokenizer, more, held, output)
