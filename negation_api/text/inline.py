@@ -18,7 +18,7 @@ _NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])"
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
 _SIGNED = re.compile(r"(?<=[ \t])[-+](?!ve\b)(?=[^\W\d_]{2})")
 _SIGN_COLUMN = re.compile(
-    r"^[^\n]{1,40}?(?:[ ]{2}|\t)[ \t]*+(?P<sign>[-+])[ ]?(?=[^\W\d_])", re.M
+    r"^[^\n]{1,40}?(?:[ ]{2}|\t)[ \t]{0,60}+(?P<sign>[-+])[ ]?(?=[^\W\d_])", re.M
 )
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
