@@ -35,14 +35,20 @@ FORMS = {
     "ROS: +fever, +<cough>, -rash": "+<cough>,",
     "lisinopril -held, <gout> -stable": "lisinopril -held, <gout> -stable",
     "Gen    + malaise\nCV     - <edema>": "CV (-) <edema>",
+    "CV     - <HTN>, on lisinopril\nID     + BCx": "CV - <HTN>, on lisinopril",
+    "Return if +fever +<chills>": "Return if +fever +<chills>",
+    "Father +CAD +<stroke>, pt healthy": "Father +CAD +<stroke>, pt healthy",
+    "CT +<mass> -stable, +nodes": "CT +<mass> -stable, +nodes",
     "Gen    - malaise\nCV     - <edema>": "CV - <edema>",
     "Kernig neg, rash neg, <rigidity> +/-": "<rigidity>: (?)",
     "ROS neg <fever> neg rash neg": "ROS neg <fever> neg rash neg",
     "CVS:no <murmur>.RESP:creps.": "CVS:no <murmur>.",
     # An answer, and what its line says.
     "Rash: no\n<Cough> for 3 days": "<Cough> for 3 days",
-    "rash: no\n<cough> for 3 days": "<cough> for 3 days",
-    "Exam: no\n<edema> seen": "Exam: no <edema> seen",
+    "Rash: yes\n<cough> for 3 days": "<cough> for 3 days",
+    "Ext: no\n<edema> seen": "Ext: no <edema> seen",
+    "GI: Denies\n<Nausea>, vomiting": "GI: Denies <Nausea>, vomiting",
+    "Fever: no\nor <chills>": "Fever: no or <chills>",
     "<Diaphoresis>>> no\nEKG done": "<Diaphoresis>: no",
     "Any pain?\n1. <heartburn>? -> Yes\n2. rash? -> No": "<heartburn>? Yes",
     "Cough...N Wheeze...N <Stridor>...Y Rash...N": "<Stridor>: yes",
@@ -50,17 +56,27 @@ FORMS = {
     "HIV: reactive / <HBV>: non-reactive / HCV: reactive": "<HBV>: negative",
     "DM(+) <HTN>(+) TB(-)  on OHA": "<HTN>(+)",
     "Wound:  slough [x]   <pus> [ ]   odour [x]   dry": "<pus> (-)",
+    "HTN   [ ] <DM>   [x] CAD   [ ]": "<DM>",
     "Age: 40\n<Dysphagia>: [select one]\nPain: none": "<Dysphagia>: unknown",
     "Etiology: ***\n<Osteomyelitis>: ***": "<Osteomyelitis>: unknown",
     # Lists in lists.
     "* Denies\n  * <headache>\n* Reports\n  * rash": "Denies: <headache>",
     "- Denies:\n  - headache\n- <Cough>": "<Cough>",
+    "- Denies:\n- headache\n- <cough>": "Denies: <cough>",
+    "1. Denies:\na. headache\nb. <cough>": "Denies: <cough>",
     "1. Denies:\n- headache\n- <rash>\n2. Cough": "Denies: <rash>",
     # Findings in the columns of a table.
     "|Sys|Positive|Negative|\n|GI|nausea|rash, <melena>|": "Negative: rash, <melena>",
     "SYSTEM    DENIES      REPORTS\nSkin      <hives>     dry skin": "DENIES: <hives>",
+    "|Nitrite|Negative|Negative|\n|Culture|<E. coli>|Negative|": (
+        "Culture <E. coli>: Negative"
+    ),
+    "Nitrite     Negative   Negative\n<Protein>     Positive   Negative": (
+        "<Protein>: Positive"
+    ),
     "| Sign | Yes | No |\n| <Rash> | mild | |": "<Rash> mild",
     # Lines that go on, and that do not.
+    "No fever\n<cough> or colds\nasthma\ngout": "<cough> or colds",
     "Ext: no clubbing\n<cyanosis> or\nedema": "Ext: no clubbing <cyanosis> or edema",
     "stroke possible\nno <abscess>": "no <abscess>",
     # Boxes and cues as programs have them.

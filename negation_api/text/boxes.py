@@ -260,10 +260,9 @@ class Boxes:
             return bool(between) and not between.endswith((":", "?"))
         if not before.strip(" \t|") or before.endswith(("-", ";")):
             return True
-        votes = sum(self._side(box, end) for box in boxes)
-        if votes:
-            return votes < 0
-        return bool(text[last.end : end].strip(" \t.;,|"))
+        if not text[last.end : end].strip(" \t.;,|"):
+            return False
+        return sum(self._side(box, end) for box in boxes) <= 0
 
     def _side(self, box: Box, end: int) -> int:
         """Tell what *box* is nearer to: 1 what is before it, -1 what is behind it."""

@@ -27,14 +27,15 @@ _SIDES = frozenset("positive negative present absent denies reports endorses".sp
 _FIRST = re.compile(r"[ ]*+\|?")
 _BREAK = re.compile(r"[\t|]")
 _PHRASE = re.compile(r"[^ ]+(?: [^ ]+)*+")
+MAX_COLUMNS, MAX_ROWS = 12, 500
 SLACK = 2  # characters that a mark may stand beside its column's word
 
 
 class Cell(NamedTuple):
-    """What stands below a column, or in none.
+    """What stands below a column.
 
     :ivar edge: where the cell before it ends.
-    :ivar column: the column's word; "" if none.
+    :ivar column: the column's word.
     """
 
     edge: int
@@ -48,21 +49,31 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
     tables = {}
     if "   " in text:
         found = _ALIGNED.finditer(text)
-        tables = {lines.at(heading.end()): _aligned for heading in found}
+        tables = {lines.at(heading.end()): _Aligned for heading in found}
     if "|" in text or "\t" in text:
         found = _PARTED.finditer(text)
-        tables |= {lines.at(heading.end()): _parted for heading in found}
-    for heading, cells_of in tables.items():
-        span = lines.span(heading)
-        named = {cell.column.lower() for cell in cells_of(text, span, span)} - {""}
-        if named.isdisjoint(CHOSEN):
+        tables |= {lines.at(heading.end()): _Parted for heading in found}
+    for heading, kind in tables.items():
+        table = kind(text, *lines.span(heading))
+        named = [cell.column.lower() for cell in table.cells(*lines.span(heading))]
+        if CHOSEN.isdisjoint(named):
             continue
-        yield Claim(*span)
-        for line in range(heading + 1, len(lines)):
+        rows = {}
+        for line in range(heading + 1, min(len(lines), heading + MAX_ROWS)):
             if line in tables or lines.is_blank(line):
                 break
-            row = lines.span(line)
-            yield from _row(text, row[0], cells_of(text, span, row), named <= _SIDES)
+            rows[lines.span(line)] = table.cells(*lines.span(line))
+        # Two answers alike, or one below another, are results and what is normal.
+        twice = len({*named}) < len(named)
+        answers = {text[c.start : c.end].lower() for row in rows.values() for c in row}
+        results = twice or heading - 1 in tables or not answers.isdisjoint(CHOSEN)
+        if results and kind is _Aligned:
+            continue
+        yield Claim(*lines.span(heading))
+        for (start, _), cells in rows.items():
+            yield from _row(
+                text, start, cells, not results and _SIDES.issuperset(named)
+            )
 
 
 def names_answers(line: str) -> bool:
@@ -75,13 +86,12 @@ def _row(text, start: int, cells: list[Cell], sides: bool) -> Iterator[int | Edi
 
     :param sides: whether findings may stand in it.
     """
-    filled = [cell for cell in cells if cell.start < cell.end and cell.column]
+    filled = [cell for cell in cells if cell.start < cell.end]
     answers = [cell for cell in filled if cell.column.lower() in CHOICES]
     marked = [cell for cell in answers if _MARK.fullmatch(text, *cell[1:3])]
     if len(answers) == len(marked) == 1:
-        label = next(cell.edge for cell in cells if cell.column)
         yield start
-        yield Edit(label, marked[0].end, f": {as_read(marked[0].column)}")
+        yield Edit(cells[0].edge, marked[0].end, f": {as_read(marked[0].column)}")
     elif sides:
         for cell in filled:
             if text[cell.start : cell.end].lower() not in CHOICES:
@@ -89,21 +99,36 @@ def _row(text, start: int, cells: list[Cell], sides: bool) -> Iterator[int | Edi
                 yield Edit(cell.edge, cell.start, f" {cell.column}: ")
 
 
-def _parted(text: str, heading: tuple, row: tuple) -> list[Cell]:
-    words = [text[start:end] for start, end in _split(text, *heading)]
-    cells = zip(pairwise(_split(text, *row)), words[1:])
-    return [Cell(edge, *span, word) for ((_, edge), span), word in cells]
+class _Parted:
+    """A table whose columns bars or tabs part."""
+
+    def __init__(self, text: str, start: int, end: int):
+        self._text = text
+        words = _split(text, start, end)[1 : MAX_COLUMNS + 1]
+        self._words = [text[start:end] for start, end in words]
+
+    def cells(self, start: int, end: int) -> list[Cell]:
+        """Give the cells of the line ``[start, end)``, without the first."""
+        cells = zip(pairwise(_split(self._text, start, end)), self._words)
+        return [Cell(edge, *span, word) for ((_, edge), span), word in cells if word]
 
 
-def _aligned(text: str, heading: tuple, row: tuple) -> list[Cell]:
-    words = list(_PHRASE.finditer(text, *heading))
-    cells = []
-    for before, cell in pairwise(_PHRASE.finditer(text, *row)):
-        at = cell.start() - row[0] + heading[0]
-        near = [word for word in words if _is_below(word, at)]
-        column = near[0].group() if len(near) == 1 else ""
-        cells.append(Cell(before.end(), *cell.span(), column))
-    return cells
+class _Aligned:
+    """A table whose columns stand below each other."""
+
+    def __init__(self, text: str, start: int, end: int):
+        self._text, self._start = text, start
+        self._words = list(_PHRASE.finditer(text, start, end))
+
+    def cells(self, start: int, end: int) -> list[Cell]:
+        """Give the cells of the line ``[start, end)`` that are below a column."""
+        cells = []
+        for before, cell in pairwise(_PHRASE.finditer(self._text, start, end)):
+            at = cell.start() - start + self._start
+            near = [word for word in self._words if _is_below(word, at)]
+            if len(near) == 1:
+                cells.append(Cell(before.end(), *cell.span(), near[0].group()))
+        return cells
 
 
 def _is_below(word: re.Match, at: int) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from negation_api.text.answers import ANSWER
 from negation_api.text.edits import Edit
 from negation_api.text.lists import Lines
-from negation_api.text.sections import kind_of
+from negation_api.text.rows import SAID_OF_ALL
+from negation_api.text.sections import RELATIVES, kind_of
 
 _CUE = r"(?:no|den(?:ies|ied|ying)|negative|neg|without|w/o)\b"
 _CUED = re.compile(rf"[ \t|]*{_CUE}[ ]\w", re.I)
@@ -17,8 +18,13 @@ _STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
 _NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
 _SIGNED = re.compile(r"(?<=[ \t])[-+](?!ve\b)(?=[^\W\d_]{2})")
+_REMARK = re.compile(
+    r"-(?:likely|probably|possibly|stable|unchanged|improv|resol|held|taken|on|per|see)"
+)
 _SIGN_COLUMN = re.compile(
-    r"^[^\n]{1,40}?(?:[ ]{2}|\t)[ \t]{0,60}+(?P<sign>[-+])[ ]?(?=[^\W\d_])", re.M
+    r"^[^\n]{1,40}?(?:[ ]{2}|\t)[ \t]{0,60}+(?P<sign>[-+])[ ]?"
+    r"(?=[^\W\d_][^\n\d,;:]{1,30}$)",
+    re.M,
 )
 _IS_ANSWER = re.compile(rf"[ \t]*{ANSWER}[ \t.]*(?:[,;|-]|[ ]{{2}}|\t|\Z)", re.I)
 _CELLS = re.compile(r"^[ \t|]*+[^\W\d_][^\n|\t]*+[|\t][^\n]*+$", re.M)
@@ -45,9 +51,14 @@ def items(text: str, lines: Lines) -> Iterator[int | Edit]:
 
 def _signed(text: str, lines: Lines) -> Iterator[int]:
     """Cut before each sign of a row of them: "+fever -cough"."""
-    for _, found in lines.group(_SIGNED.finditer(text)):
-        if len(found) > 1 and any(sign.group() == "+" for sign in found):
-            yield from (sign.start() for sign in found)
+    for line, found in lines.group(_SIGNED.finditer(text)):
+        before = text[lines.content(line) : found[0].start()][-60:]
+        if SAID_OF_ALL.search(before) or RELATIVES.search(before):
+            continue
+        if any(_REMARK.match(text, sign.start()) for sign in found):
+            continue
+        if any(sign.group() == "+" for sign in found):
+            yield from (sign.start() for sign in found[1:])
 
 
 def _sign_columns(text: str, lines: Lines) -> Iterator[Edit]:

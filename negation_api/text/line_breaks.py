@@ -98,6 +98,7 @@ _STATES = re.compile(
     r"|positive|possible|start|continue|follow|if|[-+]|\([-+]\))(?!\S)",
     re.IGNORECASE,
 )
+_OPEN = re.compile(r" (?:n?or|and)[ \t]*\Z")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(
@@ -184,11 +185,12 @@ class LineBreaks:
                 return False
         if has_cue:
             return True
+        if self._lines.is_list(self._lines.at(line.end)):
+            below = slice(*self._lines.span(self._lines.at(following)))
+            return not _OPEN.search(text[below])
         head = text[following : following + MAX_HEAD_CHARS]
         if goes_on_enumerating(head):
             return False
-        if self._lines.is_list(self._lines.at(line.end)):
-            return True
         return findings_meet(last, head) or self._is_whole(line, following, start)
 
     def _is_answer(self, following: int) -> bool:

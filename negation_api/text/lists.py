@@ -47,6 +47,11 @@ _SHORT_CHARS = 45  # no program wraps so early
 _JOINED = re.compile(r"[ \t]*(?:and|n?or)\b")  # with the line above
 
 
+def _style(first: str) -> str:
+    """Give what the markers that begin like *first* have in common."""
+    return "1" if first.isdigit() else "a" if first.isalpha() else first
+
+
 class Lines:
     """The lines of a text, by number, and their markers.
 
@@ -125,8 +130,7 @@ class Lines:
         start = self.first(line)
         if start not in self.markers:
             return True
-        marker, other = self._text[start], self._text[item]
-        if marker != other and not (marker.isalnum() and other.isalnum()):
+        if _style(self._text[start]) != _style(self._text[item]):
             return True
         return item - self.span(place)[0] > start - self.span(line)[0]
 

@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS, as_read
 from negation_api.text.boxes import AFTER, BOX_SIGNS
 from negation_api.text.edits import Edit
-from negation_api.text.line_breaks import PROGRAM_CHARS
+from negation_api.text.line_breaks import PROGRAM_CHARS, goes_on
 from negation_api.text.lists import Lines
 from negation_api.text.sections import RELATIVES, kind_of
 
@@ -32,10 +32,12 @@ _ANSWERED = re.compile(
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
-        | [ \t] (?: \[ | [A-Z(] (?: [^:=?\t|\n.\u2026] | \.(?![.\w]) ){{1,50}}
+        | [ \t] (?: \[ | [A-Z(]
+            (?: [^:=?\t|\n.\u2026] | (?-i:\.(?!\.|[A-Z]{{2}})) ){{1,50}}
             (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+_CUE = re.compile("no|not|denie[sd]", re.IGNORECASE)
 # Fields of a row for each answer; with more, it is words with wide gaps between them.
 MAX_FIELDS = 3
 _FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
@@ -89,13 +91,15 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
 def _wraps(text: str, lines: Lines, line: int, answer: re.Match) -> bool:
     """Tell whether a line's last answer may be a cue of the next: "Exam: no|edema"."""
     gap, following = answer["gap"], lines.first(line + 1)
-    if gap and gap.isspace():
+    if gap and gap.isspace() or goes_on(text, following):
         return True
-    if not text[following : following + 1].islower():
+    if not _CUE.fullmatch(answer["answer"]):
         return False
     start, end = lines.span(line)
+    if end - start >= PROGRAM_CHARS or not text[following : following + 1].isupper():
+        return True
     label = text[lines.content(line) : answer.start()]
-    return end - start >= PROGRAM_CHARS or kind_of(label) is not None
+    return kind_of(label) is not None or answer["answer"].lower() != "no"
 
 
 def _is_prose(text: str, start: int, end: int, num_pairs: int) -> bool:
@@ -141,6 +145,7 @@ _PAIR = re.compile(
     (?P<after> [ ]*+[/,;|][ ]*+ | [ \t]++ | \.?[ \t]*+\Z )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_LEADS = re.compile("ros|review of systems", re.IGNORECASE)  # "ROS neg fever neg rash"
 _LAST_CHARS, _MAX_QUESTION = 20, 40
 _HEADED = re.compile(r"[^\W\d_][^:\n]{1,40}:[ \t]++(?=\w)")
 _QUESTION = re.compile(r"[^\W\d_][\w'/&()%.+-]*(?: [\w'/&()%.+-]+){0,4}")
@@ -176,8 +181,8 @@ def _ends_answered(piece: str) -> bool:
 
 def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
     """Tell whether *pairs* leave nothing over but short questions."""
-    if len(pairs) < 2 or kind_of(text[start : pairs[0].start()]) is not None:
-        return False  # "ROS neg fever neg rash"
+    if len(pairs) < 2 or _LEADS.fullmatch(text, start, pairs[0].start()):
+        return False
     for pair in pairs:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
@@ -211,7 +216,7 @@ _UNFILLED = r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\])"
 _TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
 _IS_TO_FILL = re.compile(_UNFILLED)
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
-_SAID_OF_ALL = re.compile(
+SAID_OF_ALL = re.compile(
     r"\b(?:den(?:y|ies|ied|ying)|no|not|without|neg(?:ative)?s?|absent|risks?|if|return"
     r"|precautions?)\b",
     re.IGNORECASE,
@@ -227,7 +232,7 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
         first = text[start : colons[0].start()][-60:]
         inside = text[colons[0].end() : colons[1].start()] if colons[1:] else ""
         nested = _LABEL.fullmatch(inside) and RELATIVES.search(first)
-        if nested or _SAID_OF_ALL.search(first):
+        if nested or SAID_OF_ALL.search(first):
             continue
         if not _is_prose(text, start, end, len(colons)):
             yield from _cut_fields(text, colons, start, end)

@@ -303,11 +303,17 @@ class SegmentedText:
                 if marked or self._is_item(items[1], bare=True):
                     return Span(start, line.end)
         if marked or begins_item(text, following):
-            return lead if lead and self._lines.holds(lead.start, following) else None
+            return None if lead and self._is_beside(lead, following) else lead
         if lead is None or line.start in markers:
             return None
         bare = not (text[lead.end - 1] == ":" or lead.end in self._heads)
         return lead if all(self._is_item(item, bare) for item in items) else None
+
+    def _is_beside(self, lead: Span, item: int) -> bool:
+        """Tell whether *item* is beside *lead*, which leads in what is below it."""
+        lines = self._lines
+        first = lines.first(lines.at(lead.end) + 1)
+        return lines.holds(lead.start, first) and not lines.holds(lead.start, item)
 
     def _is_item(self, line: Span, bare: bool) -> bool:
         """Tell whether a line without a marker is an item of what leads in.
