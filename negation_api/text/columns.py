@@ -69,11 +69,10 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
         results = twice or heading - 1 in tables or not answers.isdisjoint(CHOSEN)
         if results and kind is _Aligned:
             continue
+        sides = not results and _SIDES.issuperset(named)
         yield Claim(*lines.span(heading))
         for (start, _), cells in rows.items():
-            yield from _row(
-                text, start, cells, not results and _SIDES.issuperset(named)
-            )
+            yield from _row(text, start, cells, sides)
 
 
 def names_answers(line: str) -> bool:

@@ -18,13 +18,13 @@ MAX_HEAD_CHARS = 60
 PROGRAM_CHARS = 60  # a program wraps lines as long as this
 NARROW_CHARS = 30  # no window is narrower
 
+_HEDGES = frozenset("possible probable suspected".split())  # "stroke possible"
 _SOFT_ENDINGS = frozenset(
     "a an the and or nor of to for with without in on at by from no not any is was are"
     " were has have had denies reports who which that than as but his her their he she"
     " they we be been should would could may might into during between per via these"
-    " those possible probable suspected new".split()
-)
-_HEDGES = frozenset("possible probable suspected".split())  # "stroke possible"
+    " those new".split()
+).union(_HEDGES)
 # Of short words in capitals these few alone: "FEVER NO" is an answer.
 _SOFT_CAPITALS = frozenset("THE AND OR NOR OF TO FOR IN ON AT BY".split())
 
