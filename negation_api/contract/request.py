@@ -35,7 +35,8 @@ from negation_api.text.markers import (
 )
 from negation_api.text.offsets import OFFSET_UNITS, Offsets
 from negation_api.text.reading import is_blank
-from negation_api.text.sentences import MAX_ENDS, SegmentedText, count_ends
+from negation_api.text.sentences import ENDS_OF, MAX_ENDS
+from negation_api.text.sentences import SegmentedText, count_ends
 from negation_api.text.spans import Span
 from negation_api.text.terms import Finder, TooManyMentions
 
@@ -340,7 +341,10 @@ def _check_found(notes: list[Document], form: str, settings: Settings) -> None:
 def _check_ends(notes: list[Document], field: str) -> None:
     """See that cutting all notes into sentences takes less than a second."""
     given = sum(count_ends(note.text) for note in notes)
-    what = "line breaks, colons, cells, boxes and sentence ends"
+    what = (
+        "sentence ends, colons, cells, line breaks ({line} each) and boxes ({box} each)"
+    )
+    what = what.format_map(ENDS_OF)
     check_number(what, given, MAX_ENDS, field)
 
 

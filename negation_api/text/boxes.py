@@ -89,22 +89,27 @@ _BEGUN = re.compile(r"(?:[,;|\t][ ]?|[ ]{2})\Z")
 
 
 class Box(NamedTuple):
-    """A box, and the word of an answer that it belongs to, if any."""
+    """A box, and the answer that it belongs to, if any.
 
-    mark: str  # what is in it; a blank if nothing
+    :ivar mark: what is in it; a blank if nothing.
+    :ivar pair: where the box and its answer start and end.
+    """
+
+    mark: str
     start: int
     end: int
-    answer: re.Match | None = None
+    pair: tuple[int, int]
+    answer: str = ""
 
     @property
     def word(self) -> str:
-        return self.answer["word"].lower() if self.answer else ""
+        return self.answer.lower()
 
-    @property
-    def pair(self) -> tuple[int, int]:
-        """Where the box and its answer start and end."""
-        start, end = self.answer.span("word") if self.answer else self[1:3]
-        return min(self.start, start), max(self.end, end)
+    def answered(self, answer: re.Match) -> "Box":
+        """Give the box with the word of *answer*, before it or behind it."""
+        start, end = answer.span("word")
+        pair = min(self.start, start), max(self.end, end)
+        return Box(self.mark, self.start, self.end, pair, answer["word"])
 
 
 @dataclass
@@ -290,7 +295,7 @@ class Boxes:
                     found = beside and _BESIDE.match(self._text, box.end, until)
                     if found and found["word"].lower() != last.word:
                         answer = found
-            last = box._replace(answer=answer)
+            last = box.answered(answer) if answer else box
             yield last
 
     def _items(self, row: Row) -> Iterator[int | Edit]:
@@ -334,13 +339,13 @@ class Boxes:
         """Read a choice; *until* is where the next begins."""
         start, end = box.pair
         if group.ticks(box):
-            word = as_read(box.answer["word"])
+            word = as_read(box.answer)
             if until > end and not self._text[end:until].strip(_BARS):
                 return Edit(start, until, f" {word} ")
             return Edit(start, end, f" {word}")
         if box is not group.boxes[-1] or any(map(group.ticks, group.boxes)):
             if _tells(self._text[end:until]):
-                return Edit(start, end, f" (-) {box.answer['word']}")
+                return Edit(start, end, f" (-) {box.answer}")
             return Edit(start, until, " ")
         if len(group.boxes) > 1:
             return Edit(start, end, " (?) " if asks_after else " unknown")
@@ -522,13 +527,15 @@ def _join(boxes: list[Box], columns: str) -> list[Box]:
     mark = marked[0] if len(marked) == 1 else "?"
     if len(marked) == len(boxes):
         mark = boxes[0].mark  # a sign that is written twice
-    return [boxes[0]._replace(mark=mark, end=boxes[-1].end)]
+    span = boxes[0].start, boxes[-1].end
+    return [Box(mark, *span, span)]
 
 
 def _box(match: re.Match) -> Box:
     mark = match[match.lastgroup].strip(" _").lower() or " "
     mark = _LATIN.get(mark, mark)
-    return Box(" " if mark in EMPTY + _ROUND_EMPTY else mark, *match.span())
+    mark = " " if mark in EMPTY + _ROUND_EMPTY else mark
+    return Box(mark, *match.span(), match.span())
 
 
 def _sign(mark: str, marks: set[str]) -> str:

@@ -4,6 +4,7 @@ Knows nothing of stops, sections or entities.
 """
 
 import re
+from functools import partial
 
 from negation_api.text.answers import REPLIES
 from negation_api.text.boxes import is_box
@@ -87,9 +88,12 @@ _VERB = re.compile(
     r"|states|presents|feels|lives|smokes|drinks|complains|admits|c/o|continues?)\b"
 )
 # A subject or the half of a verb, and what stands between it and the rest.
+_HALVES = frozenset(
+    "not never also ever always still been since recently previously now".split()
+)
 _HALF_VERB = re.compile(
     r"\b(?:has|have|had|is|was|are|were|who|he|she|they|could|did|does|do|will|would"
-    r"|can) (?:not|never|also|ever|always|still|been|since|recently|previously|now)\Z",
+    r"|can) \w+\Z",
     re.IGNORECASE,
 )
 MAX_ITEM_CHARS = 45  # of an item without a marker
@@ -122,7 +126,10 @@ def wants_word(line: str) -> bool:
     >>> wants_word("He has no"), wants_word("FEVER NO"), wants_word("Cough:")
     (True, False, False)
     """
-    word = last_word(line, 0, len(line))
+    return _is_soft(last_word(line, 0, len(line)))
+
+
+def _is_soft(word: str) -> bool:
     # "No" may be an answer, and "He" the sign of an element.
     soft = (word.lower() if len(word) > 3 else word) in _SOFT_ENDINGS
     return soft or word in _SOFT_CAPITALS
@@ -215,14 +222,13 @@ class LineBreaks:
     def _is_unfinished(self, line: Span, last: str, following: int, start: int) -> bool:
         """Tell whether a line's *last* words, or the next line's first, want more."""
         text, word = self._text, last_word(last, 0, len(last))
-        lower = word.lower()
-        is_denied = NEGATED.match(text, following)
-        if wants_word(last) and not (lower in _HEDGES and is_denied):
+        lower, is_denied = word.lower(), partial(NEGATED.match, text, following)
+        if _is_soft(word) and not (lower in _HEDGES and is_denied()):
             return True
-        if _HALF_VERB.search(last):
+        if lower in _HALVES and _HALF_VERB.search(last):
             return True
         near = text[max(start, line.end - MAX_CHARS) : line.end]
-        if not is_denied and wants_more(near):
+        if wants_more(near) and not is_denied():
             return True
         if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
             return True
@@ -285,6 +291,9 @@ def is_plain_item(text: str, line: Span) -> bool:
 
 def begins_item(text: str, at: int) -> bool:
     """Tell whether a sign, a cell or a box stands at *at*."""
+    first = text[at : at + 1]
+    if first.isascii() and first.isalnum():
+        return False
     return bool(_ITEM.match(text, at)) or is_box(text, at)
 
 

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 # Bullets by what they look like: dashes, asterisks, dots, geometric shapes, dingbats,
 # arrows, what Word makes of Wingdings, what is left of a bullet in a wrong encoding.
@@ -42,7 +42,7 @@ _MARKER = re.compile(
 _PLUS = re.compile(r"[ \t]*(?:\(\+\)|\+ ?[^\W\d])|[^:\n]*[,;/ ] ?\+ ?[^\W\d]")
 _MORE = re.compile(rf"[^:\n]+[,;/ ] ?[{_MINUS}+][^\W\d_]")
 
-_INDENT = re.compile(r"[ \t]*+")
+_INDENT = re.compile(r"^[ \t]*+", re.MULTILINE)
 _SHORT_CHARS = 45  # no program wraps so early
 _JOINED = re.compile(r"[ \t]*(?:and|n?or)\b")  # with the line above
 
@@ -64,6 +64,7 @@ class Lines:
         breaks = [newline.start() for newline in re.finditer("\n", text)]
         self._ends = [*breaks, len(text)]
         self._starts = [0, *(newline + 1 for newline in breaks)]
+        self._firsts = [indent.end() for indent in _INDENT.finditer(text)]
         self._plus = "+" in text
         self.markers = dict(self._markers())
 
@@ -72,7 +73,7 @@ class Lines:
 
     def at(self, offset: int) -> int:
         """Give the number of the line that holds *offset*."""
-        return min(bisect_left(self._ends, offset), len(self._ends) - 1)
+        return bisect_left(self._ends, offset)
 
     def span(self, line: int) -> tuple[int, int]:
         """Give where a line starts and ends, without its break."""
@@ -80,10 +81,16 @@ class Lines:
 
     def group(self, found: Iterable[re.Match]) -> Iterator[tuple[int, list[re.Match]]]:
         """Give each line's matches."""
-        return (
-            (line, list(matches))
-            for line, matches in groupby(found, lambda match: self.at(match.start()))
-        )
+        line, held, end = 0, [], -1
+        for match in found:
+            if match.start() > end:
+                if held:
+                    yield line, held
+                line, held = self.at(match.start()), []
+                end = self._ends[line]
+            held.append(match)
+        if held:
+            yield line, held
 
     def paragraph(self, line: int) -> int:
         """Give the number of the last blank line above *line*: what it hangs with."""
@@ -117,22 +124,21 @@ class Lines:
 
     def first(self, line: int) -> int:
         """Give where what a line holds begins, its marker included."""
-        return _INDENT.match(self._text, *self.span(line)).end()
+        return self._firsts[line]
 
     def content(self, line: int) -> int:
         """Give where the words of a line begin, after its marker."""
         start = self.first(line)
         return self.markers.get(start, start)
 
-    def holds(self, words: int, item: int) -> bool:
-        """Tell whether a list's *item* is below *words*, which may be an item too."""
-        line, place = self.at(words), self.at(item)
-        start = self.first(line)
+    def holds(self, above: int, below: int) -> bool:
+        """Tell whether a list's item is below a line's words, if that is one too."""
+        start, item = self._firsts[above], self._firsts[below]
         if start not in self.markers:
             return True
         if _style(self._text[start]) != _style(self._text[item]):
             return True
-        return item - self.span(place)[0] > start - self.span(line)[0]
+        return item - self._starts[below] > start - self._starts[above]
 
     def _markers(self) -> Iterator[tuple[int, int]]:
         minuses, rare = [], {}
@@ -142,7 +148,7 @@ class Lines:
             elif found["rare"]:
                 rare[self.at(found.end())] = found
             else:
-                dashed = found["marker"][0] in "-\u2013\u2014\u2212"
+                dashed = self._plus and found["marker"][0] in "-\u2013\u2014\u2212"
                 if not (dashed and self._beside_plus(self.at(found.end()))):
                     yield found.span("marker")
         # "- 5 mmol", "o positive": an item only beside another.
@@ -163,9 +169,7 @@ class Lines:
     def _beside_plus(self, line: int) -> bool:
         """Tell whether the line, or one beside it, has a plus before a word."""
         beside = range(max(0, line - 1), min(line + 2, len(self)))
-        return self._plus and any(
-            _PLUS.match(self._text, *self.span(near)) for near in beside
-        )
+        return any(_PLUS.match(self._text, *self.span(near)) for near in beside)
 
     def _signed(self, minuses: set[int]) -> set[int]:
         """Give the lines whose first minus is a sign.

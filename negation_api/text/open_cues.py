@@ -91,11 +91,12 @@ def wants_more(piece: str) -> bool:
     >>> wants_more("NO EVIDENCE OF ACUTE"), wants_more("FEVER NO")
     (True, False)
     """
-    words = _behind(_WANTING, piece)
-    if not words or words[-1] in _BETWEEN - {"other"}:
+    last = plain_words(piece[-MAX_CHARS:])[-1:]
+    if not (last == ["other"] or any(map(_is_adjective, last))):
         return False
-    known = all(word in _BETWEEN or _is_adjective(word) for word in words)
-    return known and not holds_finding(words)
+    words = _behind(_WANTING, piece)
+    known = words and all(word in _BETWEEN or _is_adjective(word) for word in words)
+    return bool(known) and not holds_finding(words)
 
 
 def leads_list(piece: str, marked: bool = True) -> bool:

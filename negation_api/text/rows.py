@@ -66,11 +66,13 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
     """
     rows = {}
     for line, found in lines.group(_ANSWERED.finditer(text)):
+        if line in known:
+            continue
         if _is_prose(text, *lines.span(line), len(found)):
             found = [match for match in found if not (match["gap"] or "-").isspace()]
         if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
             found = []
-        if found and line not in known:
+        if found:
             rows[line] = found
     for line, found in rows.items():
         end = lines.span(line)[1]
@@ -166,7 +168,7 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
         last = text[max(start, end - _LAST_CHARS) : end]
         if end - start > 5 and _ends_answered(last):
             headed = _HEADED.match(text, start, end)
-            for begins in {start, headed.end() if headed else start}:
+            for begins in dict.fromkeys([start, headed.end() if headed else start]):
                 pairs = list(_PAIR.finditer(text, begins, end))
                 if _is_row(text, begins, pairs) and pairs[-1].end() == end:
                     yield line, list(_bare_row(pairs))

@@ -17,15 +17,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from negation_api.text.boxes import BOX_SIGNS, names_columns
-from negation_api.text.columns import names_answers
+from negation_api.text.boxes import BOX_SIGNS
 from negation_api.text.forms import Forms
-from negation_api.text.line_breaks import WORD, LineBreaks
-from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule, last_word
+from negation_api.text.lead_ins import LeadIns
+from negation_api.text.line_breaks import WORD, LineBreaks, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
-from negation_api.text.open_cues import MAX_CHARS, holds_finding, is_shortened
-from negation_api.text.open_cues import leads_list, plain_words
+from negation_api.text.open_cues import MAX_CHARS, is_shortened
 from negation_api.text.reading import level, read, spell
 from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
@@ -35,14 +33,11 @@ from negation_api.text.spans import Span
 # without any sentence end linear in the number of its entities.
 MAX_SIDE_CHARS = 2_000
 
-# Line breaks, stops, colons, cells and boxes of one request's notes, each a place where
-# a sentence may end: cutting takes about 10 microseconds at each. 300 full pages have
-# some 75,000.
+# Stops, colons, cells, line breaks and boxes of one request's notes: each a place where
+# a sentence may end, and some 10 microseconds. A line and a box are more work than
+# others. 300 full pages have some 93,000.
 MAX_ENDS = 100_000
-
-# What is said before a list ("Patient denies the following:") belongs to every
-# item of it, unless it is a paragraph of its own.
-MAX_LEAD_CHARS = 200
+ENDS_OF = {"line": 2, "box": 3}
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
@@ -94,8 +89,9 @@ _CANDIDATE = re.compile(
     re.VERBOSE,
 )
 _END = re.compile(
-    r"[.!?](?=[\"'”’)\]]{0,3}\s)|[\n\r\x0b\x0c\x85\u2028\u2029:|\t]|  +"
-    rf"|[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}]|&#(?:1[03]|[xX]0?[aAdD]);"
+    r"[.!?](?=[\"'”’)\]]{0,3}\s)|[:|\t]|  +"
+    r"|(?P<line>\r?\n|[\r\x0b\x0c\x85\u2028\u2029]|&#(?:1[03]|[xX]0?[aAdD]);)"
+    rf"|(?P<box>[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}])"
 )
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
 _SPACES = re.compile(r"\s+")
@@ -110,10 +106,12 @@ _CUE = re.compile(
 def count_ends(text: str) -> int:
     """Count the places where a sentence of *text* may end, and at least as many.
 
-    >>> count_ends("Denies pain. Takes:\\n1.5 mg")
-    3
+    Lines and boxes count as ``ENDS_OF`` says.
+
+    >>> count_ends("Denies pain. Takes:\\n1.5 mg"), count_ends("[x] fever")
+    (4, 3)
     """
-    return sum(1 for _ in _END.finditer(text))
+    return sum(ENDS_OF.get(found.lastgroup, 1) for found in _END.finditer(text))
 
 
 @dataclass(frozen=True)
@@ -215,14 +213,16 @@ class SegmentedText:
         return None if span is None or span.end > entity.start else span
 
     def _cut(self) -> None:
-        lead, line_start = None, 0
+        leads = LeadIns(self.text, self._lines, self._heads, self._questions.answers)
+        lead, line_start, number = None, 0, 0  # of the line
         for found in _CANDIDATE.finditer(self.text):
-            if found["hidden"]:
+            kind = found.lastgroup
+            if kind == "hidden":
                 continue
-            if found["stop"]:
+            if kind == "stop":
                 if self._stops(self._starts[-1], found):
                     self._add(found.end(), None)
-            elif found["heading"]:
+            elif kind == "heading":
                 # "N, HTN:"
                 inside = self._forms.hides(found.start())
                 if not (inside or self._forms.parts(*found.span())):
@@ -230,8 +230,9 @@ class SegmentedText:
             else:
                 line = Span(line_start, found.start())
                 line_start = found.end()
+                above, number = number, number + found.group().count("\n")
                 hangs = line.start in self._forms.hanging
-                lead = None if hangs else self._lead_in(line, found, lead)
+                lead = None if hangs else leads.find(line, above, number, lead)
                 if self._ends_line(line, found):
                     self._add(found.end(), lead)
 
@@ -278,52 +279,6 @@ class SegmentedText:
         if at - start <= 20 and _ENUMERATOR.fullmatch(text[start:at].strip()):
             return False
         return _ends_with(text, start, at, word, after)
-
-    def _lead_in(self, line: Span, found: re.Match, lead: Span | None) -> Span | None:
-        """Give what leads in the line after the line break *found*, if anything."""
-        text, following = self.text, found.end()
-        ends = text[max(line.start, line.end - 2) : line.end].rstrip()
-        headed = line.end in self._heads or ends.endswith(":")
-        if headed and line.end - line.start <= MAX_LEAD_CHARS:
-            return Span(self._lines.markers.get(line.start, line.start), line.end)
-        if is_rule(text, line):
-            return lead
-        if _is_blank(found.group()):
-            return None
-        marked, markers = following in self._lines.markers, self._lines.markers
-        items = line, Span(following, self._lines.span(self._lines.at(following))[1])
-        start = markers.get(line.start, line.start)
-        alone = (
-            line.start not in markers or marked and self._lines.holds(start, following)
-        )
-        if alone and line.start not in self._questions.answers:
-            words = text[start : min(line.end, start + MAX_LEAD_CHARS)]
-            leads = leads_list(words.rstrip(), marked)
-            if leads and not (names_columns(words) or names_answers(words)):
-                if marked or self._is_item(items[1], bare=True):
-                    return Span(start, line.end)
-        if marked or begins_item(text, following):
-            return None if lead and self._is_beside(lead, following) else lead
-        if lead is None or line.start in markers:
-            return None
-        bare = not (text[lead.end - 1] == ":" or lead.end in self._heads)
-        return lead if all(self._is_item(item, bare) for item in items) else None
-
-    def _is_beside(self, lead: Span, item: int) -> bool:
-        """Tell whether *item* is beside *lead*, which leads in what is below it."""
-        lines = self._lines
-        first = lines.first(lines.at(lead.end) + 1)
-        return lines.holds(lead.start, first) and not lines.holds(lead.start, item)
-
-    def _is_item(self, line: Span, bare: bool) -> bool:
-        """Tell whether a line without a marker is an item of what leads in.
-
-        :param bare: whether that has no colon, so that only findings are items.
-        """
-        if not is_plain_item(self.text, line):
-            return False
-        words = plain_words(self.text[line.start : line.end])
-        return not bare or holds_finding(words)
 
 
 def _with_items(

@@ -1,0 +1,62 @@
+"""What reading the longest texts takes: ``python bench/reading.py``, half a minute.
+
+Of 1 MiB, or as much of it as a request may hold, and without the model.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from negation_api.text.sentences import (  # noqa: E402
+    MAX_ENDS,
+    SegmentedText,
+    count_ends,
+)
+
+NUM_BYTES = 1024 * 1024
+# What is repeated, and what stands above it.
+FORMS = {
+    "prose": ("The patient denies fever and chills, and there is no edema. ", ""),
+    "prose without a stop": ("the patient has no fever, no cough and no pain but ", ""),
+    "abbreviations": ("No sig. edema. ", ""),
+    "short lines": ("Fever\n", ""),
+    "lines in small letters": ("fever\n", ""),
+    "list": ("- Hypertension\n", ""),
+    "list below its cue": ("- fever\n", "Denies:\n"),
+    "lists of lists": ("1. Denies:\n  a. fever\n", ""),
+    "sections": ("HPI:\nno fever\n\n", ""),
+    "questions": ("Any fever?\nNo\n", ""),
+    "rows": ("Asthma: N  Stroke: Y\n", ""),
+    "rows without signs": ("Asthma NO COPD YES\n", ""),
+    "cells": ("Asthma\tN\n", ""),
+    "boxes": ("[ ] Fever [x] Cough\n", ""),
+    "boxes of choices": ("Fever [ ] Yes [x] No\n", ""),
+    "table": ("Fever      x\n", "Symptom   Yes   No\n"),
+    "findings in columns": ("fever       chills\n", "Positive    Denies\n"),
+}
+
+
+def longest(row: str, head: str) -> str:
+    """Give *row* below *head* as often as a request may hold it."""
+    num_bytes = len(json.dumps(row, ensure_ascii=False).encode()) - len('""')
+    text = head + row * (NUM_BYTES // num_bytes)
+    return text[: len(text) * MAX_ENDS // max(MAX_ENDS, count_ends(text))]
+
+
+def main() -> None:
+    """Print a line for each form."""
+    print("KiB    lines    CPU seconds")
+    for name, form in FORMS.items():
+        text = longest(*form)
+        started = time.process_time()
+        SegmentedText(text)
+        seconds = time.process_time() - started
+        lines = text.count("\n")
+        print(f"{len(text) // 1024:4}  {lines:7}  {seconds:13.2f}  {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
