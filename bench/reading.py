@@ -35,6 +35,7 @@ FORMS = {
     "boxes": ("[ ] Fever [x] Cough\n", ""),
     "boxes of choices": ("Fever [ ] Yes [x] No\n", ""),
     "table": ("Fever      x\n", "Symptom   Yes   No\n"),
+    "answers below questions": ("Fever   Cough\nN       Y\n\n", ""),
     "findings in columns": ("fever       chills\n", "Positive    Denies\n"),
 }
 

@@ -608,6 +608,67 @@ def test_a_mark_below_an_answer_needs_no_bars(items, data, choices, mark, gap, s
         assert reads("\n".join(rows)) == f"<{item}>: {choices[pick]}"
 
 
+def columns_of(gap):
+    """Give what sets rows in columns, *gap* blanks wider than the widest cell."""
+
+    def set_in(rows):
+        rows = [[cell.strip("<>") for cell in row] for row in rows]
+        widths = [max(map(len, column)) + gap for column in zip(*rows)]
+        return ["".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+    return set_in
+
+
+SHEETS = [
+    columns_of(2),
+    columns_of(7),
+    lambda rows: map("\t".join, rows),
+    lambda rows: map(" | ".join, rows),
+    lambda rows: (f"|{'|'.join(row)}|" for row in rows),
+]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=2, max_size=6, unique=True),
+    st.data(),
+    st.sampled_from(SHEETS),
+    st.sampled_from(["", "Date", "03/04/26"]),
+    st.booleans(),
+    st.sampled_from(["", "\nPlan: rest", "\nshe is well"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_an_answer_below_its_question_is_read_with_it(
+    items, data, sheet, dated, ruled, below
+):
+    answers = [data.draw(st.sampled_from(sorted(ANSWERS))) for _ in items]
+    date = ([dated] if dated else [], ["03/04/26"] if dated else [])
+    rows = [[*date[0], *items], [*date[1], *answers]]
+    if ruled:
+        rows.insert(1, ["-" * len(cell) for cell in rows[0]])
+    text = "\n".join(["Seen today.", *sheet(rows)]) + below
+    for item, answer in zip(items, answers):
+        marked_text = text.replace(item, f"<{item}>")
+        assert reads(marked_text) == f"<{item}>: {ANSWERS[answer]}"
+
+
+MANY_SHEETS = """
+<Fever>  Cough|N      Y|Y      N
+Test  Result  Normal|<Flu>  negative  negative
+Test  Result  Reference|<Flu>  negative  negative
+Na  <K>|0   0
+<Fever>|Y  N            Y  N
+Fever:  <Cough>:|no      no
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", MANY_SHEETS)
+def test_of_several_rows_or_of_results_none_answers_the_heading(text):
+    heading = text.replace("|", "\n")
+    assert not reads(heading).endswith(
+        (">: no", ">: yes", ">: none", "Normal: negative")
+    )
+
+
 LINES = st.lists(
     st.sampled_from(["No fever", "Has gout", "Denies cough", "Mild edema today"]),
     max_size=4,

@@ -124,18 +124,25 @@ class _Aligned:
         cells = []
         for before, cell in pairwise(_PHRASE.finditer(self._text, start, end)):
             at = cell.start() - start + self._start
-            near = [word for word in self._words if _is_below(word, at)]
+            near = [word for word in self._words if is_below(word.span(), at)]
             if len(near) == 1:
                 cells.append(Cell(before.end(), *cell.span(), near[0].group()))
         return cells
 
 
-def _is_below(word: re.Match, at: int) -> bool:
-    return word.start() - SLACK <= at < word.end() + SLACK
+def is_below(cell: tuple[int, int], at: int) -> bool:
+    """Tell whether what begins at *at* of its line is below *cell*, of another."""
+    return cell[0] - SLACK <= at < cell[1] + SLACK
+
+
+def cells_of(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Give where the words of each cell of a line start and end."""
+    if _BREAK.search(text, start, end):
+        return _split(text, start, end)
+    return [phrase.span() for phrase in _PHRASE.finditer(text, start, end)]
 
 
 def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Give where the words of each cell of a line start and end."""
     start = _FIRST.match(text, start, end).end()
     breaks = [found.start() for found in _BREAK.finditer(text, start, end)]
     edges = zip([start, *(at + 1 for at in breaks)], [*breaks, end])

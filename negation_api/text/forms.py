@@ -15,6 +15,7 @@ from negation_api.text import inline, rows
 from negation_api.text.boxes import Boxes
 from negation_api.text.columns import read_columns
 from negation_api.text.edits import Claim, Edit
+from negation_api.text.flowsheets import read_flowsheets
 from negation_api.text.lists import Lines
 from negation_api.text.questions import Questions
 from negation_api.text.slips import slips
@@ -56,7 +57,8 @@ class Forms:
             for item in found
             if isinstance(item, Edit)
         ]
-        found += chain(read_columns(text, lines), boxes.items())
+        found += chain(read_columns(text, lines), read_flowsheets(text, lines))
+        found += boxes.items()
         claims = sorted(item for item in found if isinstance(item, Claim))
         others = chain(
             rows.items(text, lines), inline.items(text, lines), _led(text, lines)
