@@ -23,6 +23,24 @@ def test_a_marker_at_a_line_s_start_is_not_read(marker):
 
 
 FORMS = {
+    "Pertinent -: rash; <gout>": "Pertinent negative: rash; <gout>",
+    "Pertinent (+): <gout>\nRh +: seen": "Pertinent positive: <gout>",
+    "What symptoms? Rash, <gout>": "What symptoms? Rash, <gout>",
+    "Edema: {YES/NO:63}\n<Gout>: {YES/NO/NA:4}": "<Gout>: unknown",
+    "Apnea? No, wife has not seen any\n<Snoring>? Yes, loud": "<Snoring>? Yes, loud",
+    "Open wound?   0 - No\n<Ulcer>?   1 - Yes": "<Ulcer>? Yes",
+    "Mucositis: grade 0\n<Gout>: grade 0": "<Gout>: none",
+    "Iron | Yes\n<Gabapentin> 300 mg | Not taking": "<Gabapentin> 300 mg: Not taking",
+    "<Colitis> | Possible\nSpondylitis | Suspected": "<Colitis>: Possible",
+    "Colitis\tConfirmed\n<Gout>\tRuled out": "<Gout>: Ruled out",
+    "Impression: possible\n<gout>": "Impression: possible <gout>",
+    "Murmur N | <Gout> Y (L toe) | HIV N": "<Gout>: yes (L toe)",
+    "<Murmur> N | Gout Y (L toe) | HIV N\nCancer N": "<Murmur>: no",
+    "Gout Y | HIV of the old kind N\n<Cancer> unlike it": "<Cancer> unlike it",
+    "   pain    +\n   <edema>    +  (feet only)": "<edema>: positive (feet only)",
+    "<Blackout>: patient does not remember": "<Blackout>: unknown",
+    "Rub no | <Murmur> yes, 2/6 | Gallop no": "<Murmur> yes, 2/6",
+    "Bloating - Yes\n<Hoarseness> - (no response)": "<Hoarseness>: unknown",
     # Signs keep their meaning.
     "-<fever>, +cough": "-<fever>, +cough",
     "-<fever>\n-chills\n+cough\n-rash": "-<fever>",

@@ -26,6 +26,8 @@ _LED = re.compile(
     r"|endorses|reports|present|absent)[ ]?:(?=[ \t])",
     re.IGNORECASE,
 )
+# "Pertinent -: fever, cough".
+_SIGNED = re.compile(r"^[ \t]*+[A-Za-z]{3,20}[ ](?P<sign>\(?[-+]\)?)(?=[ ]?:)", re.M)
 _RULE = re.compile(
     r"^[ \t|:]*+[-=_*~\u2014\u2500\u2550]{3}[-=_*~\u2014\u2500\u2550 \t|:]*+$"
     r"|^[ \t]*+(?:[-=*~][ \t]++){3}[-=*~ \t]*+$",
@@ -100,8 +102,11 @@ class Forms:
         return place < len(self.cuts) and self.cuts[place] < end
 
 
-def _led(text: str, lines: Lines) -> Iterator[int]:
-    """Cut between answers that stand before what is answered."""
+def _led(text: str, lines: Lines) -> Iterator[int | Edit]:
+    """Cut between answers before what is answered, and read signs there as words."""
+    for found in _SIGNED.finditer(text) if ":" in text else ():
+        word = "negative" if "-" in found["sign"] else "positive"
+        yield Edit(*found.span("sign"), word)
     for _, found in lines.group(_LED.finditer(text) if ":" in text else ()):
         if len(found) > 1:
             yield from (match.start() for match in found)

@@ -6,7 +6,7 @@ Knows nothing of stops, sections or entities.
 import re
 from functools import partial
 
-from negation_api.text.answers import REPLIES
+from negation_api.text.answers import ANSWER, REPLIES
 from negation_api.text.boxes import is_box
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
@@ -103,7 +103,10 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(r" (?:n?or|and)[ \t]*\Z")
-_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
+_LINE_HEADING = re.compile(
+    r"[A-Z][A-Za-z/&,()' -]{1,40}"
+    rf"(?::|\?[ \t]++(?:\d{{1,2}}[ ]?[-=][ ]?)?(?i:{ANSWER})(?!\w))"
+)
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(
     r"(?:a\d{1,2}[ ]?[.)]|(?:a\d{0,2}|ans|answer|resp|response|reply|pt|patient)[ ]?:)",

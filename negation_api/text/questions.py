@@ -32,7 +32,7 @@ _REPLY = r"""(?:
     | A(?:ns(?:wer)?)?[ ]?\d{0,2}[.)] ) (?=\s)"""
 _ANSWERED = re.compile(
     rf"""\? (?P<gap> [ \t] {_SEPARATORS} (?:{_CHOICES})?+ {_SEPARATORS}
-      (?:{_REPLY})?+ {_SEPARATORS} )
+      (?:{_REPLY})?+ {_SEPARATORS} (?: \d{{1,2}} [ ]? [-=\u2013] [ ]? )?+ )
     (?P<answer> {ANSWER} (?<![-+?0]) ) (?! [\w/'] | [ ](?-i:(?=[a-z]))(?<=\bno[ ]) )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -53,6 +53,12 @@ _SENTENCE = re.compile(
 _ASKS = re.compile(
     r"\W*(?:Q\d{0,2}[ ]?[:.)]\s*)?(?:any|do|does|did|is|are|was|were|has|have|had|can"
     r"|ever|how|what|when|where|which|who|whose|why|history|hx)\b",
+    re.IGNORECASE,
+)
+# What a list answers.
+_ASKS_WHICH = re.compile(
+    r"\W*(?:which|what)\b[^?\n]{0,60}?\b(?:symptoms?|problems?|conditions?|diseases?"
+    r"|illnesses|these|following)\b",
     re.IGNORECASE,
 )
 # When, and how much: "At night."
@@ -111,6 +117,8 @@ class Questions:
             return False
         if "\n" in text[behind : following.start()]:
             return False  # see LineBreaks
+        if _ASKS_WHICH.match(text, start, at):
+            return False
         after = following.group().lower()
         if after in "a.q." or is_box(text, following.start()):
             return False

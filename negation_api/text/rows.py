@@ -25,25 +25,28 @@ _ANSWERED = re.compile(
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]?
           | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n]{{1,12}} $ )
-          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ ) |
+          | [ ] (?= [^\n\t|]{{1,8}} (?: [ ]{{2}} | \t | \| | $ )
+            | [^\s,;]{{1,8}} [ ]\( |
             (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
             (?: [ ]{{2}} | \t | $ ) ) ) ) )
       (?! n/[vdc]\b | y/n\b )  # "N/V"
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
+        | [ ] \( [^()\n]{{1,40}} \) [ ]*+ (?: [|\t] | [ ]{{2}} | $ )
         | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
         | [ \t] (?: \[ | [A-Z(]
             (?: [^:=?\t|\n.\u2026] | (?-i:\.(?!\.|[A-Z]{{2}})) ){{1,50}}
             (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_CUE = re.compile("no|not|denie[sd]", re.IGNORECASE)
+_CUE = re.compile("no|not|denie[sd]|possible|probable|suspected", re.IGNORECASE)
 # Fields of a row for each answer; with more, it is words with wide gaps between them.
 MAX_FIELDS = 3
 _FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
 _STRONG = re.compile(r"[\t|]|[._\u2026]{3}|^[,;]$|[ ]{3}")
 _CAPITAL = re.compile(r"[^\W\d_a-z]|[(\[]|\d{1,2}[.)]")
 _DELIMITER = re.compile(r"[,;|\t]|\.(?=\s)|[ ]{2}")
+_BAR = re.compile(r"\|[ \t]*+")
 _AMOUNT = re.compile(AMOUNT, re.VERBOSE | re.IGNORECASE)
 
 
@@ -68,7 +71,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
     for line, found in lines.group(_ANSWERED.finditer(text)):
         if line in known:
             continue
-        if _is_prose(text, *lines.span(line), len(found)):
+        if _is_prose(text, lines.first(line), lines.span(line)[1], len(found)):
             found = [match for match in found if not (match["gap"] or "-").isspace()]
         if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
             found = []
@@ -80,11 +83,15 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             if len(found) > 1 or _is_answer(match, text[match.end("answer") : end]):
                 yield from _answer(match)
         for match, following in pairwise(found):
-            yield _next_item(text, match.end("answer"), following.start())
+            between = match.end("answer"), following.start()
+            yield _next_item(text, *between)
+            if not any("|" in (each["gap"] or "") for each in (match, following)):
+                yield from (bar.end() for bar in _BAR.finditer(text, *between))
         last = found[-1].end("answer")
         rest = AFTER.match(text, last, end).end()
         if rest == end and line + 1 < len(lines):
-            if line + 1 in rows or not _wraps(text, lines, line, found[-1]):
+            row_below = line + 1 in rows or line + 1 in known
+            if row_below or not _wraps(text, lines, line, found[-1]):
                 yield lines.span(line + 1)[0]
         elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
             yield rest
@@ -171,8 +178,14 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
             for begins in dict.fromkeys([start, headed.end() if headed else start]):
                 pairs = list(_PAIR.finditer(text, begins, end))
                 if _is_row(text, begins, pairs) and pairs[-1].end() == end:
-                    yield line, list(_bare_row(pairs))
+                    yield line, [*_bare_row(pairs), *_next_line(text, lines, line)]
                     break
+
+
+def _next_line(text: str, lines: Lines, line: int) -> Iterator[int]:
+    """Give where the next line begins, if it does not go on with this one."""
+    if line + 1 < len(lines) and not goes_on(text, lines.first(line + 1)):
+        yield lines.span(line + 1)[0]
 
 
 def _ends_answered(piece: str) -> bool:
@@ -210,11 +223,16 @@ def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
 # --- fields, each with its colon --------------------------------------------------
 
 _COLON = re.compile(
-    r":(?:(?=[ \t]|$)(?:(?<=\S:)|(?<=\S[ ]:))|(?<=[^\W\d_]:)(?=[^\s/:]))", re.M
+    r":(?!\d{1,12}\})(?:(?=[ \t]|$)(?:(?<=\S:)|(?<=\S[ ]:))"
+    r"|(?<=[^\W\d_]:)(?=[^\s/:]))",
+    re.M,
 )
 _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
-_UNFILLED = r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\])"
+_UNFILLED = (
+    r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\]"
+    r"|\{[^{}\n]{1,40}:\d{1,12}\})"  # an item of Epic's lists
+)
 _TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
 _IS_TO_FILL = re.compile(_UNFILLED)
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
