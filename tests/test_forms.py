@@ -29,7 +29,14 @@ FORMS = {
     "Edema: {YES/NO:63}\n<Gout>: {YES/NO/NA:4}": "<Gout>: unknown",
     "Apnea? No, wife has not seen any\n<Snoring>? Yes, loud": "<Snoring>? Yes, loud",
     "Open wound?   0 - No\n<Ulcer>?   1 - Yes": "<Ulcer>? Yes",
-    "Mucositis: grade 0\n<Gout>: grade 0": "<Gout>: none",
+    "Workup: excluded\n<embolism> and gout.": "Workup: excluded <embolism> and gout.",
+    "Rash reported, fever denied, mother denies\n<gout> or edema.": (
+        "mother: denies <gout> or edema."
+    ),
+    "Fever: N | denies pain | <gout> | Edema: N": "denies pain <gout>",
+    "Edema none | <Murmur> yes | Rub no": "<Murmur>: yes",
+    "Gout: {absent:12}\n<Rash>: {present:12}": "<Rash>: {present:12}",
+    "Family history of\n<Gout>? Yes\nRash? No": "Family history of <Gout>? Yes",
     "Iron | Yes\n<Gabapentin> 300 mg | Not taking": "<Gabapentin> 300 mg: Not taking",
     "<Colitis> | Possible\nSpondylitis | Suspected": "<Colitis>: Possible",
     "Colitis\tConfirmed\n<Gout>\tRuled out": "<Gout>: Ruled out",
@@ -345,6 +352,7 @@ He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 He has no <pain> and was negative|No <fever> yes cough|K+ 3.1, Na+ 140, <gout>
 Afebrile no <cough> present|HER2-positive and ER-negative <cancer>|He said: <pain>: bad
 Donor and recipient were negative and <CMV> positive|Flu neg and <COVID> neg
+Diagnosis -: <gout>|Ruled out <MI> with troponins: negative|<gout>, iron - no response
 Seen at 10:30; plan: <CT>|Fever no better, <cough> no worse|follow-up <no-show>
 """.strip().replace("\n", "|").split("|")
 
@@ -676,6 +684,9 @@ Test  Result  Reference|<Flu>  negative  negative
 Na  <K>|0   0
 <Fever>|Y  N            Y  N
 Fever:  <Cough>:|no      no
+Had you any <gout>    Please circle|Yes   No
+Fever or <gout>   (circle one)|Yes    No
+ROS\t<Fever>\tCough\tRash|N\tY\tN
 """.strip().split("\n")
 
 

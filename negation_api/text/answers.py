@@ -7,7 +7,7 @@ from collections.abc import Iterable
 _READ = {
     "yes": "y yeah yep true",
     "no": "n nope false",
-    "none": "nil 0 grade_0",
+    "none": "nil 0",
     "negative": "- (-) neg neg. non-reactive nonreactive",
     "positive": "+ (+) pos pos. reactive",
     "unknown": "unk n/a ? unsure not_sure not_known not_assessed not_asked not_answered"
@@ -16,7 +16,7 @@ _READ = {
     " unable_to_obtain prefer_not_to_say prefers_not_to_say prefer_not_to_answer"
     " don't_know dont_know do_not_know doesn't_know does_not_know does_not_remember"
     " doesn't_remember cannot_remember can't_remember pt_does_not_remember pt_unsure"
-    " patient_does_not_remember patient_unsure no_response (no_response) no_answer",
+    " patient_does_not_remember patient_unsure (no_response)",
 }
 
 
@@ -33,8 +33,7 @@ _AS_WRITTEN = _words(
     """never absent denied denies present detected nad +/- (+/-) not not_detected
 not_present not_seen not_reported not_noted none_reported none_noted none_seen
 none_known none_detected none_identified patient_denies pt_denies endorses reports
-sometimes occasionally rarely not_taking no_longer_taking possible probable suspected
-confirmed excluded ruled_out"""
+sometimes occasionally rarely"""
 )
 ANSWERS = _AS_WRITTEN.union(_READ, WORDS)
 # What answers the question before it, by its first word.
@@ -80,6 +79,12 @@ _AMOUNTS = _words(
     "trace scant few small moderate large mild severe normal abnormal pending"
 )
 AMOUNT = rf"(?:{any_of(_AMOUNTS)}|[1-4][ ]?\+|\+{{2,4}})"
+
+# Answers in a cell of their own; elsewhere they are words of a sentence.
+STATUS = any_of(
+    _words("""possible probable suspected confirmed excluded ruled_out not_taking
+        no_longer_taking""")
+)
 
 # Answers that need no sign before them, of one kind in a row: "Asthma NO COPD YES".
 _KINDS = {

@@ -7,6 +7,7 @@ from negation_api.text.answers import ANSWER, ANSWERS, CHOICES, as_read
 from negation_api.text.columns import MAX_COLUMNS, cells_of, is_below
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
+from negation_api.text.rows import PROSE
 
 # A row of answers, which may begin with when they were given.
 _ROW = re.compile(
@@ -19,6 +20,7 @@ _ROW = re.compile(
 )
 _KNOWN = ANSWERS | CHOICES
 _MAX_CHARS = 40  # of what is asked
+_ASKS_TO_CHOOSE = re.compile(r"\b(?:circle|check|tick|select|one)\b", re.IGNORECASE)
 
 _Cell = tuple[int, int]  # where it starts and ends
 
@@ -61,7 +63,9 @@ def _pairs(text: str, heading: _Cell, row: _Cell) -> list[tuple[_Cell, _Cell]]:
         "|" in line or "\t" in line
         for line in (text[slice(*heading)], text[slice(*row)])
     ]
-    if len(asked) == len(given) or all(parted):
+    if all(parted) and len(given) == len(asked) + 1:
+        given = given[1:]  # when they were given
+    if len(asked) == len(given):
         pairs = list(zip(asked, given))
     elif any(parted):
         return []
@@ -80,4 +84,5 @@ def _pairs(text: str, heading: _Cell, row: _Cell) -> list[tuple[_Cell, _Cell]]:
 def _asks(words: str) -> bool:
     """Tell whether a column's heading is asked, and no answer itself."""
     names = any(map(str.isalpha, words)) and not {*":?"} & {*words}
-    return names and len(words) <= _MAX_CHARS and words.lower() not in _KNOWN
+    known = words.lower() in _KNOWN or _ASKS_TO_CHOOSE.search(words)
+    return names and len(words) <= _MAX_CHARS and not (known or PROSE.search(words))

@@ -27,7 +27,9 @@ _LED = re.compile(
     re.IGNORECASE,
 )
 # "Pertinent -: fever, cough".
-_SIGNED = re.compile(r"^[ \t]*+[A-Za-z]{3,20}[ ](?P<sign>\(?[-+]\)?)(?=[ ]?:)", re.M)
+_SIGNED = re.compile(
+    r"^[ \t]*+(?:pertinents?|ros)[ ](?P<sign>\(?[-+]\)?)(?=[ ]?:)", re.M | re.I
+)
 _RULE = re.compile(
     r"^[ \t|:]*+[-=_*~\u2014\u2500\u2550]{3}[-=_*~\u2014\u2500\u2550 \t|:]*+$"
     r"|^[ \t]*+(?:[-=*~][ \t]++){3}[-=*~ \t]*+$",

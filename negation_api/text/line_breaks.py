@@ -103,9 +103,9 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _OPEN = re.compile(r" (?:n?or|and)[ \t]*\Z")
-_LINE_HEADING = re.compile(
-    r"[A-Z][A-Za-z/&,()' -]{1,40}"
-    rf"(?::|\?[ \t]++(?:\d{{1,2}}[ ]?[-=][ ]?)?(?i:{ANSWER})(?!\w))"
+_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
+_ANSWERED_LINE = re.compile(
+    rf"[^?\n]{{2,80}}\?[ \t]++(?:\d{{1,2}}[ ]?[-=][ ]?)?(?i:{ANSWER})(?!\w)"
 )
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(
@@ -220,7 +220,10 @@ class LineBreaks:
             return not (long and text[following].isalnum() and start not in markers)
         if begins_item(text, following):
             return True
-        return bool(_LINE_HEADING.match(text, following) or is_rule(text, line))
+        if _LINE_HEADING.match(text, following) or is_rule(text, line):
+            return True
+        answered = (_ANSWERED_LINE.match(text, at) for at in (line.start, following))
+        return text[following : following + 1].isupper() and all(answered)
 
     def _is_unfinished(self, line: Span, last: str, following: int, start: int) -> bool:
         """Tell whether a line's *last* words, or the next line's first, want more."""

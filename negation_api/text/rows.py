@@ -8,7 +8,15 @@ import re
 from collections.abc import Iterator
 from itertools import chain, pairwise
 
-from negation_api.text.answers import AMOUNT, ANSWER, BARE_ANSWER, KIND, WORDS, as_read
+from negation_api.text.answers import (
+    AMOUNT,
+    ANSWER,
+    BARE_ANSWER,
+    KIND,
+    STATUS,
+    WORDS,
+    as_read,
+)
 from negation_api.text.boxes import AFTER, BOX_SIGNS
 from negation_api.text.edits import Edit
 from negation_api.text.line_breaks import PROGRAM_CHARS, goes_on
@@ -25,12 +33,13 @@ _ANSWERED = re.compile(
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]?
           | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n]{{1,12}} $ )
-          | [ ] (?= [^\n\t|]{{1,8}} (?: [ ]{{2}} | \t | \| | $ )
-            | [^\s,;]{{1,8}} [ ]\( |
+          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ )
+            | [a-z]{{1,8}} [ ] [|(] |
             (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
             (?: [ ]{{2}} | \t | $ ) ) ) ) )
       (?! n/[vdc]\b | y/n\b )  # "N/V"
-      (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) ) )
+      (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) )
+        | (?: (?<=[\t|]) | (?<=[\t|][ ]) ) {STATUS} (?= [ ]? (?: [\t|] | $ ) ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [ ] \( [^()\n]{{1,40}} \) [ ]*+ (?: [|\t] | [ ]{{2}} | $ )
         | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
@@ -39,7 +48,7 @@ _ANSWERED = re.compile(
             (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_CUE = re.compile("no|not|denie[sd]|possible|probable|suspected", re.IGNORECASE)
+_CUE = re.compile("no|not|denie[sd]", re.IGNORECASE)
 # Fields of a row for each answer; with more, it is words with wide gaps between them.
 MAX_FIELDS = 3
 _FIELD = re.compile(r"[ ]{2,}|[ ]*\t[ \t]*")
@@ -54,6 +63,10 @@ def items(text: str, lines: Lines) -> Iterator[int | Edit]:
     """Give the cuts and edits of all rows."""
     whole = dict(chain(_results(text, lines), _bare_rows(text, lines)))
     yield from chain.from_iterable(whole.values())
+    for below in (line + 1 for line in whole if line + 1 < len(lines)):
+        first = lines.first(below)
+        if below in whole or not text[first : first + 1].islower():
+            yield lines.span(below)[0]
     yield from _answers(text, lines, whole)
     yield from _fields(text, lines)
     yield from _references(text)
@@ -86,7 +99,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             between = match.end("answer"), following.start()
             yield _next_item(text, *between)
             if not any("|" in (each["gap"] or "") for each in (match, following)):
-                yield from (bar.end() for bar in _BAR.finditer(text, *between))
+                yield from _bars(text, *between)
         last = found[-1].end("answer")
         rest = AFTER.match(text, last, end).end()
         if rest == end and line + 1 < len(lines):
@@ -95,6 +108,14 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
                 yield lines.span(line + 1)[0]
         elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
             yield rest
+
+
+def _bars(text: str, start: int, end: int) -> Iterator[int]:
+    """Give where cells begin, but for those of what denies several."""
+    for bar in _BAR.finditer(text, start, end):
+        if SAID_OF_ALL.search(text, start, bar.start()):
+            return
+        yield bar.end()
 
 
 def _wraps(text: str, lines: Lines, line: int, answer: re.Match) -> bool:
@@ -159,7 +180,7 @@ _LAST_CHARS, _MAX_QUESTION = 20, 40
 _HEADED = re.compile(r"[^\W\d_][^:\n]{1,40}:[ \t]++(?=\w)")
 _QUESTION = re.compile(r"[^\W\d_][\w'/&()%.+-]*(?: [\w'/&()%.+-]+){0,4}")
 # What no question of a form has, or begins with.
-_PROSE = re.compile(
+PROSE = re.compile(
     r"\b(?:is|was|are|were|has|had|have|he|she|it|they|we|i|patient|pt|that|this|there"
     r"|who|which|did|does|do|will|be|been|but|so|than|because|found|no|not)\b"
     r"|\.\s|\.\.|\A(?:all|and|or|with|for|to|in|on|at|of|from|by|as|if|then|the|a|an)\b"
@@ -178,14 +199,8 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
             for begins in dict.fromkeys([start, headed.end() if headed else start]):
                 pairs = list(_PAIR.finditer(text, begins, end))
                 if _is_row(text, begins, pairs) and pairs[-1].end() == end:
-                    yield line, [*_bare_row(pairs), *_next_line(text, lines, line)]
+                    yield line, list(_bare_row(pairs))
                     break
-
-
-def _next_line(text: str, lines: Lines, line: int) -> Iterator[int]:
-    """Give where the next line begins, if it does not go on with this one."""
-    if line + 1 < len(lines) and not goes_on(text, lines.first(line + 1)):
-        yield lines.span(line + 1)[0]
 
 
 def _ends_answered(piece: str) -> bool:
@@ -202,7 +217,7 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
             return False
-        if _PROSE.search(question):
+        if PROSE.search(question):
             return False
         start = pair.end()
     answers = {pair["answer"].lower() for pair in pairs}
@@ -231,7 +246,7 @@ _WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
 _LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
 _UNFILLED = (
     r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\]"
-    r"|\{[^{}\n]{1,40}:\d{1,12}\})"  # an item of Epic's lists
+    rf"|\{{(?!{ANSWER}:)[^{{}}\n]{{1,40}}:\d{{1,12}}\}})"  # an item of Epic's lists
 )
 _TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
 _IS_TO_FILL = re.compile(_UNFILLED)
