@@ -140,6 +140,12 @@ def test_the_longest_form_is_answered_within_a_second(client, head, row):
     assert assert_is_soon_answered(client, note(text)).status_code == 200
 
 
+@pytest.mark.system
+def test_many_cells_between_two_answers_are_read_within_a_second(client):
+    text = "Edema none | " + "a | " * 90_000 + "Rub no"
+    assert assert_is_soon_answered(client, note(text)).status_code == 200
+
+
 LIMITS = {
     "At most 100000 sentence ends, colons, cells, line breaks (2 each) and boxes": {
         "text": "ab.\n[ ] ☐\t" * 20_001,

@@ -115,7 +115,8 @@ def _bars(text: str, start: int, end: int) -> Iterator[int]:
     for bar in _BAR.finditer(text, start, end):
         if SAID_OF_ALL.search(text, start, bar.start()):
             return
-        yield bar.end()
+        start = bar.end()
+        yield start
 
 
 def _wraps(text: str, lines: Lines, line: int, answer: re.Match) -> bool:
