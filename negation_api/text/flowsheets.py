@@ -7,7 +7,7 @@ from negation_api.text.answers import ANSWER, ANSWERS, CHOICES, as_read
 from negation_api.text.columns import MAX_COLUMNS, cells_of, is_below
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
-from negation_api.text.rows import PROSE
+from negation_api.text.rows import is_prose
 
 # A row of answers, which may begin with when they were given.
 _ROW = re.compile(
@@ -85,4 +85,4 @@ def _asks(words: str) -> bool:
     """Tell whether a column's heading is asked, and no answer itself."""
     names = any(map(str.isalpha, words)) and not {*":?"} & {*words}
     known = words.lower() in _KNOWN or _ASKS_TO_CHOOSE.search(words)
-    return names and len(words) <= _MAX_CHARS and not (known or PROSE.search(words))
+    return names and len(words) <= _MAX_CHARS and not (known or is_prose(words))

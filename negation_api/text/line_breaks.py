@@ -10,6 +10,7 @@ from negation_api.text.answers import ANSWER, REPLIES
 from negation_api.text.boxes import is_box
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import MAX_CHARS, NEGATED, wants_more
+from negation_api.text.reading import lowered
 from negation_api.text.spans import Span
 from negation_api.text.terms import are_findings, findings_meet, goes_on_enumerating
 
@@ -38,22 +39,19 @@ _DOSE = re.compile(
     r"[^\n]{2,40}?\b\d+(?:[.,]\d+)?\s?"
     r"(?:mg|mcg|g|ml|units?|iu|meq|puffs?|tabs?|%|mmhg|bpm)\b"
     r"|[^\n]{2,30}?\s(?:daily|nightly|weekly|bid|tid|qid|qd|qhs|prn|hs)\b"
-    r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d",
-    re.IGNORECASE,
+    r"|(?:temp|t|bp|hr|rr|p|r|wt|ht|spo2|o2|sat|pulse|weight|bmi|glucose)\b[ :]*\d"
 )
 _OWN_CUE = re.compile(
     r"(?:no|denie[sd]|denying|has|had|is|was|were|are|reports?|reported|c/o|s/p|takes"
     r"|taking|started|admits|complains|hx|h/o|history|status\ post|positive|negative"
     r"|possible|neg|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return"
-    r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b",
-    re.IGNORECASE,
+    r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b"
 )
 # A short line that ends with its status, and with nothing behind it: "strep positive".
 _OWN_STATUS = re.compile(
     r"(?:[^\s.,;:]{2,20}[ \t]){1,3}"
     r"(?:positive|negative|pos|neg|\+ve|-ve|present|absent|denied|stable|resolved"
-    r"|improved|improving|normal|unchanged|controlled|pending|noted)\.?[ \t]*(?=\n|\Z)",
-    re.IGNORECASE,
+    r"|improved|improving|normal|unchanged|controlled|pending|noted)\.?[ \t]*(?=\n|\Z)"
 )
 # A line hardly begins a statement with one of these: it goes on with the one above.
 _CONTINUES = re.compile(
@@ -70,18 +68,16 @@ _ADDS = re.compile(
     r"|screening|scores?|scales?|scans?|tests?|treatments?|therapy|symptoms?|signs?"
     r"|surgery|disease|loss|management|complications?|risks?|factors?|changes?"
     r"|progression|recurrence|type|patterns?|history|hx|or|and)\b"
-    r"|[a-z]+(?:ed|ing|ly)\b|x\d)",
-    re.IGNORECASE,
+    r"|[a-z]+(?:ed|ing|ly)\b|x\d)"
 )
-_HISTORY = re.compile(r"history\b", re.IGNORECASE)
+_HISTORY = re.compile(r"history\b")
 _KIND_OF_HISTORY = frozenset(
     "a past medical surgical social family remote personal known prior long strong"
     " significant smoking".split()
 )
 # A subject without a verb, and a verb: "Her past medical history|is significant".
 _SUBJECT = re.compile(
-    r"(?:the|his|her|their|this|an?|he|she|it|they|we|pt|patient|there|mr|ms|mrs)\b",
-    re.IGNORECASE,
+    r"(?:the|his|her|their|this|an?|he|she|it|they|we|pt|patient|there|mr|ms|mrs)\b"
 )
 _VERB = re.compile(
     r"\b(?:is|was|has|had|will|did|does|denie[sd]|denying|reports?|reported|takes"
@@ -99,8 +95,7 @@ _HALF_VERB = re.compile(
 MAX_ITEM_CHARS = 45  # of an item without a marker
 _STATES = re.compile(
     rf"(?:{_VERB.pattern})|(?<!\S)(?:are|were|no|not|yes|without|w/o|neg|negative"
-    r"|positive|possible|start|continue|follow|if|[-+]|\([-+]\))(?!\S)",
-    re.IGNORECASE,
+    r"|positive|possible|start|continue|follow|if|[-+]|\([-+]\))(?!\S)"
 )
 _OPEN = re.compile(r" (?:n?or|and)[ \t]*\Z")
 _LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
@@ -151,6 +146,7 @@ class LineBreaks:
 
     def __init__(self, text: str, lines: Lines):
         self._text = text
+        self._lower = lowered(text)  # what is of either case, matched in less time
         self._lines = lines
 
     def ends_sentence(self, line: Span, following: int, start: int) -> bool:
@@ -183,12 +179,12 @@ class LineBreaks:
         self, line: Span, last: str, following: int, start: int
     ) -> bool:
         """Tell whether words in small letters below a line are no part of it."""
-        text = self._text
-        if _DOSE.match(text, following):
+        text, lower = self._text, self._lower
+        if _DOSE.match(lower, following):
             return True
-        has_cue = _OWN_CUE.match(text, following)
-        above_has_cue = _OWN_CUE.match(text, _words(text, start))
-        if above_has_cue and _OWN_STATUS.match(text, following):
+        has_cue = _OWN_CUE.match(lower, following)
+        above_has_cue = _OWN_CUE.match(lower, _words(text, start))
+        if above_has_cue and _OWN_STATUS.match(lower, following):
             return True
         if not (has_cue and above_has_cue):
             if self._stops_once(following, start):
@@ -228,7 +224,7 @@ class LineBreaks:
     def _is_unfinished(self, line: Span, last: str, following: int, start: int) -> bool:
         """Tell whether a line's *last* words, or the next line's first, want more."""
         text, word = self._text, last_word(last, 0, len(last))
-        lower, is_denied = word.lower(), partial(NEGATED.match, text, following)
+        lower, is_denied = word.lower(), partial(NEGATED.match, self._lower, following)
         if _is_soft(word) and not (lower in _HEDGES and is_denied()):
             return True
         if lower in _HALVES and _HALF_VERB.search(last):
@@ -236,13 +232,13 @@ class LineBreaks:
         near = text[max(start, line.end - MAX_CHARS) : line.end]
         if wants_more(near) and not is_denied():
             return True
-        if lower in _KIND_OF_HISTORY and _HISTORY.match(text, following):
+        if lower in _KIND_OF_HISTORY and _HISTORY.match(self._lower, following):
             return True
         if _CONTINUES.match(text, following):
             return True
         if word.isupper() and _CONTINUES_CAPITALS.match(text, following):
             return True
-        subject = _SUBJECT.match(text, _words(text, max(line.start, start)))
+        subject = _SUBJECT.match(self._lower, _words(text, max(line.start, start)))
         return bool(
             subject
             and _VERB.match(text, following)
@@ -255,7 +251,7 @@ class LineBreaks:
         What wraps lines puts as many words on each as it has room for.
         """
         text = self._text
-        cue = NEGATED.match(text, _words(text, start))
+        cue = NEGATED.match(self._lower, _words(text, start))
         first = WORD.match(text, following)
         if start < line.start or not cue or not first:
             return False
@@ -263,7 +259,7 @@ class LineBreaks:
         width = max(NARROW_CHARS, end - following)
         if line.end - line.start + 1 + len(first.group()) > width:
             return False
-        if _ADDS.match(text, following):
+        if _ADDS.match(self._lower, following):
             return False
         return are_findings(text[cue.end() : line.end])
 
@@ -292,7 +288,7 @@ def is_plain_item(text: str, line: Span) -> bool:
     """Tell whether a line may be an item of a list without markers."""
     words = text[line.start : min(line.end, line.start + MAX_ITEM_CHARS + 1)]
     short = words and len(words) <= MAX_ITEM_CHARS and words.rstrip()[-1:] not in ".!?;"
-    return bool(short) and not (":" in words or _STATES.search(words))
+    return bool(short) and not (":" in words or _STATES.search(words.lower()))
 
 
 def begins_item(text: str, at: int) -> bool:

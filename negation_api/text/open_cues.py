@@ -18,7 +18,7 @@ _HEDGED = r"possible|probable|suspected"
 
 
 def _cue(words: str) -> re.Pattern:
-    return re.compile(rf"(?<![^\s(,;])(?:{words})(?!\S)", re.IGNORECASE)
+    return re.compile(rf"(?<![^\s(,;])(?:{words})(?!\S)")
 
 
 _WANTING = _cue(f"{_NEGATED}|{_HEDGED}")
@@ -91,7 +91,7 @@ def wants_more(piece: str) -> bool:
     >>> wants_more("NO EVIDENCE OF ACUTE"), wants_more("FEVER NO")
     (True, False)
     """
-    last = plain_words(piece[-MAX_CHARS:])[-1:]
+    last = plain_words("".join(piece[-MAX_CHARS:].rsplit(None, 1)[-1:]))
     if not (last == ["other"] or any(map(_is_adjective, last))):
         return False
     words = _behind(_WANTING, piece)
@@ -137,7 +137,7 @@ def is_shortened(piece: str) -> bool:
 
 def _behind(cue: re.Pattern, piece: str) -> list[str] | None:
     """Give the words behind the last *cue* of *piece*, None if a sign parts them."""
-    *before, behind = cue.split(piece[-MAX_CHARS:])
+    *before, behind = cue.split(piece[-MAX_CHARS:].lower())
     return None if not before or _PARTED.search(behind) else plain_words(behind)
 
 

@@ -76,6 +76,15 @@ def level(text: str) -> str:
     return "".join(map(_levelled, text)).translate(_QUOTES)
 
 
+def lowered(text: str) -> str:
+    """Give *text* in small letters, every code point in its place.
+
+    >>> lowered("AĐİN")
+    'ađin'
+    """
+    return text.replace("\u0130", "i").lower()
+
+
 @lru_cache(maxsize=4096)
 def _levelled(character: str) -> str:
     if character in _BREAKS:

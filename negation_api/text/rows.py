@@ -84,7 +84,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
     for line, found in lines.group(_ANSWERED.finditer(text)):
         if line in known:
             continue
-        if _is_prose(text, lines.first(line), lines.span(line)[1], len(found)):
+        if _is_spaced(text, lines.first(line), lines.span(line)[1], len(found)):
             found = [match for match in found if not (match["gap"] or "-").isspace()]
         if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
             found = []
@@ -133,7 +133,7 @@ def _wraps(text: str, lines: Lines, line: int, answer: re.Match) -> bool:
     return kind_of(label) is not None or answer["answer"].lower() != "no"
 
 
-def _is_prose(text: str, start: int, end: int, num_pairs: int) -> bool:
+def _is_spaced(text: str, start: int, end: int, num_pairs: int) -> bool:
     """Tell whether a line has so many gaps that they stand between words."""
     return 1 + len(_FIELD.findall(text, start, end)) > MAX_FIELDS * num_pairs
 
@@ -170,7 +170,7 @@ def _next_item(text: str, start: int, end: int) -> int:
 _PARTS = re.compile(r"[ \t:=\u2013\u2014-]")
 _LAST = frozenset(_PARTS.split(word)[-1] for word in KIND) - {""}
 _PAIR = re.compile(
-    rf"""(?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
+    rf"""(?= [ :=+\u2013\u2014-] ) (?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
       | (?<=[^\W\d_]) (?= [+-] ) )
     (?! n/[vdc]\b | y/n\b ) (?P<answer> {BARE_ANSWER} )
     (?P<after> [ ]*+[/,;|][ ]*+ | [ \t]++ | \.?[ \t]*+\Z )""",
@@ -180,14 +180,18 @@ _LEADS = re.compile("ros|review of systems", re.IGNORECASE)  # "ROS neg fever ne
 _LAST_CHARS, _MAX_QUESTION = 20, 40
 _HEADED = re.compile(r"[^\W\d_][^:\n]{1,40}:[ \t]++(?=\w)")
 _QUESTION = re.compile(r"[^\W\d_][\w'/&()%.+-]*(?: [\w'/&()%.+-]+){0,4}")
-# What no question of a form has, or begins with.
-PROSE = re.compile(
+# What no question of a form has, or begins with; of small letters, told sooner.
+_PROSE = re.compile(
     r"\b(?:is|was|are|were|has|had|have|he|she|it|they|we|i|patient|pt|that|this|there"
     r"|who|which|did|does|do|will|be|been|but|so|than|because|found|no|not)\b"
     r"|\.\s|\.\.|\A(?:all|and|or|with|for|to|in|on|at|of|from|by|as|if|then|the|a|an)\b"
-    r"|\b(?:and|or|with|for|to|in|on|at|of|from|by|as|the|a|an)\Z",
-    re.IGNORECASE,
+    r"|\b(?:and|or|with|for|to|in|on|at|of|from|by|as|the|a|an)\Z"
 )
+
+
+def is_prose(words: str) -> bool:
+    """Tell whether *words* are no question of a form, but of a sentence."""
+    return bool(_PROSE.search(words.lower()))
 
 
 def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]]:
@@ -218,7 +222,7 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
             return False
-        if PROSE.search(question):
+        if is_prose(question):
             return False
         start = pair.end()
     answers = {pair["answer"].lower() for pair in pairs}
@@ -270,7 +274,7 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
         nested = _LABEL.fullmatch(inside) and RELATIVES.search(first)
         if nested or SAID_OF_ALL.search(first):
             continue
-        if not _is_prose(text, start, end, len(colons)):
+        if not _is_spaced(text, start, end, len(colons)):
             yield from _cut_fields(text, colons, start, end)
 
 
