@@ -1,5 +1,8 @@
 """List markers, boxes, answers and tables are read as people read them."""
 
+import re
+from itertools import zip_longest
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -675,6 +678,60 @@ def test_an_answer_below_its_question_is_read_with_it(
     for item, answer in zip(items, answers):
         marked_text = text.replace(item, f"<{item}>")
         assert reads(marked_text) == f"<{item}>: {ANSWERS[answer]}"
+
+
+SIDES = [
+    ("Positive", "Negative"),
+    ("Negative:", "Positive:"),
+    ("Denies", "Reports"),
+    ("PRESENT", "ABSENT"),
+    ("Pertinent positives", "Pertinent negatives"),
+]
+
+
+@given(
+    st.lists(st.sampled_from(ITEMS), min_size=3, max_size=7, unique=True),
+    st.integers(min_value=1, max_value=6),
+    st.sampled_from(SIDES),
+    st.sampled_from(SHEETS),
+    st.sampled_from(["", "System"]),
+    st.sampled_from(["", "- "]),
+    st.booleans(),
+    st.sampled_from(["", "\nPlan: rest", "\nshe is well", "\n\nRash 2 days"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_findings_are_read_below_what_is_said_of_them(
+    items, first, sides, sheet, names, bullet, ruled, below
+):
+    columns = items[:first], items[first:]
+    rows = [[names] * bool(names) + list(sides)]
+    if ruled:
+        rows.append(["-" * len(cell) for cell in rows[0]])
+    for number, row in enumerate(zip_longest(*columns, fillvalue="")):
+        cells = [bullet + cell if cell else "" for cell in row]
+        rows.append([f"Part {number}"] * bool(names) + cells)
+    text = "\n".join(["Seen today.", *sheet(rows)]) + below
+    for column, side in zip(columns, sides):
+        for item in column:
+            marked_text = text.replace(item, f"<{item}>", 1)
+            assert reads(marked_text) == f"{side.rstrip(':')}: <{item}>"
+
+
+NO_SIDES = """
+<Fever>?|Positive   Negative|Cough?|Positive   Negative
+Gout      <Rash>|Positive  Negative|Asthma    Edema|Negative  Positive
+Positive  Negative|Flu:      <Gout>|Covid:    Rash
+          Positive  Negative|<Fever>   x|Cough               x
+Positive  Negative|[ ] Gout  [x] <Rash>
+Positive  Present|Gout      <Rash>
+Positive  Negative|Gout      Flu||<Rash>
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", NO_SIDES)
+def test_what_is_below_such_words_may_be_no_finding(text):
+    found = reads(text.replace("|", "\n"))
+    assert not re.search("(?i)(?:positive|negative|present): (?:[^:]*<)", found)
 
 
 MANY_SHEETS = """

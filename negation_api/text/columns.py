@@ -1,7 +1,6 @@
 """Tables whose columns are answers: "| Condition | Yes | No |", a mark in one.
 
 Columns are parted by bars or tabs, or stand below each other in text of one width.
-Where they are "Positive" and "Negative", findings may stand in them.
 """
 
 import re
@@ -22,12 +21,11 @@ _ALIGNED = re.compile(
     rf"^ [^\t|\n]{{0,60}}? (?: [ ]{{2,60}}+ {CHOICE} ){{2,8}}+ [ ]*+ $",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
-_SIDES = frozenset("positive negative present absent denies reports endorses".split())
+MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
 _FIRST = re.compile(r"[ ]*+\|?")
 _BREAK = re.compile(r"[\t|]")
 _PHRASE = re.compile(r"[^ ]+(?: [^ ]+)*+")
-MAX_COLUMNS, MAX_ROWS = 12, 500
+MAX_COLUMNS = 12
 SLACK = 2  # characters that a mark may stand beside its column's word
 
 
@@ -59,7 +57,7 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
         if CHOSEN.isdisjoint(named):
             continue
         rows = {}
-        for line in range(heading + 1, min(len(lines), heading + MAX_ROWS)):
+        for line in range(heading + 1, len(lines)):
             if line in tables or lines.is_blank(line):
                 break
             rows[lines.span(line)] = table.cells(*lines.span(line))
@@ -69,10 +67,9 @@ def read_columns(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
         results = twice or heading - 1 in tables or not answers.isdisjoint(CHOSEN)
         if results and kind is _Aligned:
             continue
-        sides = not results and _SIDES.issuperset(named)
         yield Claim(*lines.span(heading))
         for (start, _), cells in rows.items():
-            yield from _row(text, start, cells, sides)
+            yield from _row(text, start, cells)
 
 
 def names_answers(line: str) -> bool:
@@ -80,22 +77,14 @@ def names_answers(line: str) -> bool:
     return bool(_PARTED.match(line) or _ALIGNED.match(line))
 
 
-def _row(text, start: int, cells: list[Cell], sides: bool) -> Iterator[int | Edit]:
-    """Give the cuts and edits of a row.
-
-    :param sides: whether findings may stand in it.
-    """
+def _row(text: str, start: int, cells: list[Cell]) -> Iterator[int | Edit]:
+    """Give the cuts and edits of a row."""
     filled = [cell for cell in cells if cell.start < cell.end]
     answers = [cell for cell in filled if cell.column.lower() in CHOICES]
-    marked = [cell for cell in answers if _MARK.fullmatch(text, *cell[1:3])]
+    marked = [cell for cell in answers if MARK.fullmatch(text, *cell[1:3])]
     if len(answers) == len(marked) == 1:
         yield start
         yield Edit(cells[0].edge, marked[0].end, f": {as_read(marked[0].column)}")
-    elif sides:
-        for cell in filled:
-            if text[cell.start : cell.end].lower() not in CHOICES:
-                yield cell.edge
-                yield Edit(cell.edge, cell.start, f" {cell.column}: ")
 
 
 class _Parted:
@@ -117,22 +106,22 @@ class _Aligned:
 
     def __init__(self, text: str, start: int, end: int):
         self._text, self._start = text, start
-        self._words = list(_PHRASE.finditer(text, start, end))
+        self._words = [word.span() for word in _PHRASE.finditer(text, start, end)]
 
     def cells(self, start: int, end: int) -> list[Cell]:
         """Give the cells of the line ``[start, end)`` that are below a column."""
         cells = []
         for before, cell in pairwise(_PHRASE.finditer(self._text, start, end)):
-            at = cell.start() - start + self._start
-            near = [word for word in self._words if is_below(word.span(), at)]
-            if len(near) == 1:
-                cells.append(Cell(before.end(), *cell.span(), near[0].group()))
+            word = column_at(self._words, cell.start() - start + self._start)
+            if word:
+                cells.append(Cell(before.end(), *cell.span(), self._text[slice(*word)]))
         return cells
 
 
-def is_below(cell: tuple[int, int], at: int) -> bool:
-    """Tell whether what begins at *at* of its line is below *cell*, of another."""
-    return cell[0] - SLACK <= at < cell[1] + SLACK
+def column_at(columns: list[tuple[int, int]], at: int) -> tuple[int, int] | None:
+    """Give the one of *columns*, cells of a line, that *at* of that line is below."""
+    near = [cell for cell in columns if cell[0] - SLACK <= at < cell[1] + SLACK]
+    return near[0] if len(near) == 1 else None
 
 
 def cells_of(text: str, start: int, end: int) -> list[tuple[int, int]]:

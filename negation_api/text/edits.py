@@ -16,3 +16,11 @@ class Claim(NamedTuple):
 
     start: int
     end: int
+
+
+class Lead(NamedTuple):
+    """What leads in the item that begins at ``item``: the word above its column."""
+
+    start: int
+    end: int
+    item: int

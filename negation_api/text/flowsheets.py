@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from negation_api.text.answers import ANSWER, ANSWERS, CHOICES, as_read
-from negation_api.text.columns import MAX_COLUMNS, cells_of, is_below
+from negation_api.text.columns import MAX_COLUMNS, cells_of, column_at
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
 from negation_api.text.rows import is_prose
@@ -71,8 +71,8 @@ def _pairs(text: str, heading: _Cell, row: _Cell) -> list[tuple[_Cell, _Cell]]:
         return []
     else:
         shift = heading[0] - row[0]
-        below = [[a for a in asked if is_below(a, g[0] + shift)] for g in given]
-        pairs = [(a[0], g) for a, g in zip(below, given) if len(a) == 1]
+        below = [(column_at(asked, g[0] + shift), g) for g in given]
+        pairs = [(a, g) for a, g in below if a]
     pairs = [(a, g) for a, g in pairs if text[slice(*g)].lower() in ANSWERS]
     if len({a for a, _ in pairs}) < max(2, len(pairs)):
         return []

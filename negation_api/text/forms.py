@@ -7,18 +7,20 @@ what a reader takes a sign for (*edits*): a list marker for nothing, a box for a
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
 
 from negation_api.text import inline, rows
 from negation_api.text.boxes import Boxes
 from negation_api.text.columns import read_columns
-from negation_api.text.edits import Claim, Edit
+from negation_api.text.edits import Claim, Edit, Lead
 from negation_api.text.flowsheets import read_flowsheets
 from negation_api.text.lists import Lines
 from negation_api.text.questions import Questions
+from negation_api.text.sides import read_sides
 from negation_api.text.slips import slips
+from negation_api.text.spans import Span
 
 # Answers before what is answered: "Yes: fever  No: cough".
 _LED = re.compile(
@@ -42,40 +44,59 @@ class Forms:
     """The cuts and edits of a text.
 
     :ivar cuts: offsets in order, each the beginning of an item.
+    :ivar leads: what leads in the items below a column's word, by where they begin.
+    :ivar rows: where rows of answers begin that stand below another, and are led in
+        by what leads in that.
     :ivar answers: where lines begin that answer one above; *hanging*: by their boxes.
     """
 
-    def __init__(self, text: str, lines: Lines, heads: Container[int]):
+    def __init__(
+        self,
+        text: str,
+        lines: Lines,
+        heads: Container[int],
+        sections: Iterable[int],
+    ):
         """Find them.
 
         :param heads: where the headings that have a line of their own end.
+        :param sections: where the sections begin.
         """
         self._text = text
         boxes = Boxes(text, lines)
         self.questions = Questions(text, lines, heads, boxes.contents)
         self.hanging = boxes.hanging
         self.answers = boxes.hanging.union(self.questions.answers)
-        found = [*self.questions.found, *slips(text)]
-        found += [
-            Claim(item.start + 1, item.end + 1)
-            for item in found
-            if isinstance(item, Edit)
-        ]
-        found += chain(read_columns(text, lines), read_flowsheets(text, lines))
-        found += boxes.items()
-        claims = sorted(item for item in found if isinstance(item, Claim))
-        others = chain(
-            rows.items(text, lines), inline.items(text, lines), _led(text, lines)
-        )
-        found += (other for other in others if not _is_claimed(claims, other))
-        found += _tables(text)
-        cuts = {item for item in found if isinstance(item, int)}
-        self.cuts = sorted(cuts - boxes.hanging)
+        whole = rows.whole_rows(text, lines)
+        found = list(self._find(boxes, lines, whole))
+        begin = {lines.first(line) for line in whole if line - 1 in whole}
+        self.rows = begin.intersection(found).difference(sections)
+        self.cuts = sorted({item for item in found if isinstance(item, int)})
+        leads = [item for item in found if isinstance(item, Lead)]
+        self.leads = {lead.item: Span(lead.start, lead.end) for lead in leads}
         edits = [item for item in found if isinstance(item, Edit)]
         for start, end in lines.markers.items():
             edits.append(Edit(start, boxes.contents.get(start, end), ""))
         self._edits = _apart(sorted(edits, key=itemgetter(0)))
         self._starts = [edit.start for edit in self._edits]
+
+    def _find(self, boxes: Boxes, lines: Lines, whole) -> Iterator[int | Edit | Lead]:
+        """Give all cuts, edits and leads, of which the first claim the text."""
+        text = self._text
+        found = [*self.questions.found, *slips(text)]
+        edits = [item for item in found if isinstance(item, Edit)]
+        found += [Claim(edit.start + 1, edit.end + 1) for edit in edits]
+        for reader in (read_columns, read_flowsheets, read_sides):
+            found += reader(text, lines)
+        found += boxes.items()
+        claims = sorted(item for item in found if isinstance(item, Claim))
+        others = chain(
+            rows.items(text, lines, whole), inline.items(text, lines), _led(text, lines)
+        )
+        free = (other for other in others if not _is_claimed(claims, other))
+        for item in chain(found, free, _tables(text)):
+            if item not in boxes.hanging:
+                yield item
 
     def read(self, start: int, end: int, letters: bool = True) -> str:
         """Give ``text[start:end]`` as a reader takes it.

@@ -7,9 +7,11 @@ from negation_api.text.columns import names_answers
 from negation_api.text.line_breaks import begins_item, is_plain_item, is_rule
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, leads_list, plain_words
+from negation_api.text.sides import names_sides
 from negation_api.text.spans import Span
 
 MAX_LEAD_CHARS = 200
+_COLUMNS = names_columns, names_answers, names_sides  # which do not lead in lines
 
 
 class LeadIns:
@@ -39,6 +41,8 @@ class LeadIns:
         ends = text[max(line.start, line.end - 2) : line.end].rstrip()
         headed = line.end in self._heads or ends.endswith(":")
         if headed and line.end - line.start <= MAX_LEAD_CHARS:
+            if names_sides(text[line.start : line.end]):
+                return None
             return Span(lines.markers.get(line.start, line.start), line.end)
         if is_rule(text, line):
             return lead
@@ -51,7 +55,7 @@ class LeadIns:
             start = lines.markers.get(line.start, line.start)
             words = text[start : min(line.end, start + MAX_LEAD_CHARS)]
             leads = leads_list(words.rstrip(), marked)
-            if leads and not (names_columns(words) or names_answers(words)):
+            if leads and not any(names(words) for names in _COLUMNS):
                 if marked or self._is_item(below, bare=True):
                     return Span(start, line.end)
         if marked or begins_item(text, item):

@@ -98,9 +98,9 @@ _STATES = re.compile(
     r"|positive|possible|start|continue|follow|if|[-+]|\([-+]\))(?!\S)"
 )
 _OPEN = re.compile(r" (?:n?or|and)[ \t]*\Z")
-_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}:")
+_LINE_HEADING = re.compile(r"[A-Z][A-Za-z/&,()' -]{1,40}+:")
 _ANSWERED_LINE = re.compile(
-    rf"[^?\n]{{2,80}}\?[ \t]++(?:\d{{1,2}}[ ]?[-=][ ]?)?(?i:{ANSWER})(?!\w)"
+    rf"[^?\n]{{2,80}}+\?[ \t]++(?:\d{{1,2}}[ ]?[-=][ ]?)?(?i:{ANSWER})(?!\w)"
 )
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(

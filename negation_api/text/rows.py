@@ -59,9 +59,16 @@ _BAR = re.compile(r"\|[ \t]*+")
 _AMOUNT = re.compile(AMOUNT, re.VERBOSE | re.IGNORECASE)
 
 
-def items(text: str, lines: Lines) -> Iterator[int | Edit]:
-    """Give the cuts and edits of all rows."""
-    whole = dict(chain(_results(text, lines), _bare_rows(text, lines)))
+def whole_rows(text: str, lines: Lines) -> dict[int, list[int | Edit]]:
+    """Give the cuts and edits of each line that is a row from end to end."""
+    return dict(chain(_results(text, lines), _bare_rows(text, lines)))
+
+
+def items(text: str, lines: Lines, whole) -> Iterator[int | Edit]:
+    """Give the cuts and edits of all rows.
+
+    :param whole: as :func:`whole_rows` gives it.
+    """
     yield from chain.from_iterable(whole.values())
     for below in (line + 1 for line in whole if line + 1 < len(lines)):
         first = lines.first(below)
@@ -170,7 +177,8 @@ def _next_item(text: str, start: int, end: int) -> int:
 _PARTS = re.compile(r"[ \t:=\u2013\u2014-]")
 _LAST = frozenset(_PARTS.split(word)[-1] for word in KIND) - {""}
 _PAIR = re.compile(
-    rf"""(?= [ :=+\u2013\u2014-] ) (?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
+    rf"""(?= [ :=+\u2013\u2014-] )
+    (?P<gap> [ ]?[:=][ ]? | [ ]?[-\u2013\u2014]{{1,2}}[ ]? | [ ]
       | (?<=[^\W\d_]) (?= [+-] ) )
     (?! n/[vdc]\b | y/n\b ) (?P<answer> {BARE_ANSWER} )
     (?P<after> [ ]*+[/,;|][ ]*+ | [ \t]++ | \.?[ \t]*+\Z )""",

@@ -139,14 +139,16 @@ class SegmentedText:
         self._breaks = LineBreaks(self.text, self._lines)
         self._sections = Sections(self.text)
         self._heads = {s.body for s in self._sections.found if s.alone}
-        self._forms = Forms(self.text, self._lines, self._heads)
+        sections = {section.start for section in self._sections.found}
+        self._forms = Forms(self.text, self._lines, self._heads, sections)
         self._questions = self._forms.questions
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
         self._cut()
-        sections = {section.start for section in self._sections.found}
         self._starts, self._leads = _with_items(
-            dict(zip(self._starts, self._leads)), sections, self._forms.cuts
+            dict(zip(self._starts, self._leads)) | self._forms.leads,
+            sections,
+            self._forms.cuts,
         )
 
     def sentence(self, entity: Span) -> Span:
@@ -231,10 +233,15 @@ class SegmentedText:
                 line = Span(line_start, found.start())
                 line_start = found.end()
                 above, number = number, number + found.group().count("\n")
-                hangs = line.start in self._forms.hanging
-                lead = None if hangs else leads.find(line, above, number, lead)
-                if self._ends_line(line, found):
-                    self._add(found.end(), lead)
+                if line_start in self._forms.rows:
+                    self._add(line_start, self._leads[-1])
+                    lead = None
+                    continue
+                led = line_start in self._forms.leads
+                alone = led or line.start in self._forms.hanging
+                lead = None if alone else leads.find(line, above, number, lead)
+                if led or self._ends_line(line, found):
+                    self._add(line_start, lead)
 
     def _ends_line(self, line: Span, found: re.Match) -> bool:
         """Tell whether the line break *found* behind *line* ends a sentence."""
