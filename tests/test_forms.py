@@ -127,6 +127,11 @@ FORMS = {
     "□ <fever> ■ cough": "(-) <fever>",
     "□ <fever> □ cough": "(-) <fever>",
     "◉ fever ○ <cough>": "(-) <cough>",
+    "⦿ fever ○ <cough>": "(-) <cough>",
+    "<Gout>: ⭘ Yes ⬤ No": "<Gout>: No",
+    "⬤ fever\n⬤ <cough>": "<cough>",
+    "⮽ fever ☐ <cough>": "(-) <cough>",
+    "✔ fever ✖ <cough>": "(-) <cough>",
     "(Y) fever (N) <cough>": "(-) <cough>",
     "(x) fever () <cough>": "(-) <cough>",
     "Fever _X_ <Cough> ___": "<Cough> (-)",
@@ -694,22 +699,22 @@ SIDES = [
     st.integers(min_value=1, max_value=6),
     st.sampled_from(SIDES),
     st.sampled_from(SHEETS),
-    st.sampled_from(["", "System"]),
+    st.sampled_from([(0, 0), (1, 0), (1, 1)]),
     st.sampled_from(["", "- "]),
     st.booleans(),
     st.sampled_from(["", "\nPlan: rest", "\nshe is well", "\n\nRash 2 days"]),
 )
 @settings(max_examples=200, deadline=None)
 def test_findings_are_read_below_what_is_said_of_them(
-    items, first, sides, sheet, names, bullet, ruled, below
+    items, first, sides, sheet, beside, bullet, ruled, below
 ):
-    columns = items[:first], items[first:]
-    rows = [[names] * bool(names) + list(sides)]
+    columns, (before, behind) = (items[:first], items[first:]), beside
+    rows = [["System"] * before + [*sides] + ["Notes"] * behind]
     if ruled:
         rows.append(["-" * len(cell) for cell in rows[0]])
     for number, row in enumerate(zip_longest(*columns, fillvalue="")):
         cells = [bullet + cell if cell else "" for cell in row]
-        rows.append([f"Part {number}"] * bool(names) + cells)
+        rows.append([f"Part {number}"] * before + cells + ["since May"] * behind)
     text = "\n".join(["Seen today.", *sheet(rows)]) + below
     for column, side in zip(columns, sides):
         for item in column:

@@ -18,12 +18,13 @@ from negation_api.text.answers import AFFIRMED, CHOICE, CHOSEN, SHORT, any_of, a
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
 
-EMPTY = "\u2610\u25a1\u25a2\u25fb\u2b1c\uf06f\uf071\uf0a8"
+EMPTY = "\u2610\u25a1\u25a2\u25fb\u25fd\u2b1c\U0001f78e\U0001f78f\uf06f\uf071\uf0a8"
 TICKS = "\u2611\u2713\u2714\u2705\u221a\U0001f5f8\U0001f5f9\uf0fc\uf0fe"
-FULL = "\u25a0\u25a3\u25fc\u2b1b"
-_CROSSES = "\u2717\u2718\u274c\u274e"
-X_BOXES = "\u2612\u22a0\U0001f5f5\U0001f5f7\uf0fd\uf078"
-_ROUND_EMPTY, _ROUND_FULL = "\u25cb\u25ef\u26aa", "\u25cf\u25c9\u26ab\U0001f518"
+FULL = "\u22a1\u25a0\u25a3\u25fc\u2b1b"
+_CROSSES = "\u2613\u2715\u2716\u2717\u2718\u274c\u274e"
+X_BOXES = "\u2612\u2bbd\u22a0\U0001f5f5\U0001f5f7\uf0fd\uf078"
+_ROUND_EMPTY = "\u25cb\u25ef\u26aa\u26ac\u2b58"
+_ROUND_FULL = "\u25cf\u25c9\u25ce\u26ab\u29bf\u2b24\U0001f518"
 _RINGS = _ROUND_EMPTY + _ROUND_FULL
 # What is left of Wingdings' boxes where their font is lost: empty, ticked, crossed.
 _LATIN = {"\u00a8": " ", "\u00fe": TICKS[0], "\u00fd": X_BOXES[0]}

@@ -16,7 +16,7 @@ from itertools import pairwise
 # Boxes, ticks and crosses are not among them: see forms.py.
 _BULLET = """[*\u2022\u00b7\u2023\u2043\u2219\u00a7\u00bb\u25a4-\u25fa
     \u2605\u2606\u2660-\u2667\u2700-\u2704\u2706-\u2712\u2720-\u274b\u274d\u274f-\u2767\u2794\u2798-\u27be\u2192\u21d2
-    \u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace("\n    ", "")
+    \u29bf\u2b24\u2b29\u2b25\uf0a7\uf0b7\uf0d8\uf076\uf0e0]""".replace("\n    ", "")
 _MINUS = "-\u2010-\u2015\u2212"
 _MARKER = re.compile(
     rf"""^ [ \t]*+ (?P<marker> (?P<minus> [{_MINUS}] ) (?= [^\W\d_] ) (?! ve\b )

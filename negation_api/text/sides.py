@@ -16,12 +16,14 @@ _HELD = frozenset("positive positives present reports endorses admits".split())
 _DENIED = frozenset("negative negatives absent denies".split())
 _SIDE = rf"(?: (?:pertinent[ ])? {any_of(_HELD | _DENIED)} :?+ )"
 _GAP = r"(?: [ ]*+[\t|][ ]*+ | [ ]{2,60}+ )"
-# The first column may name what the others are of: "System   Positive   Denies".
+# Other columns may stand before these and behind: "System   Positive   Denies   Notes".
 _HEADING = re.compile(
     rf"^ [ ]*+ \|? (?: [^\t|\n]{{0,40}}? {_GAP} | [ ]*+ )"
-    rf"(?P<sides> {_SIDE} (?: {_GAP} {_SIDE} ){{1,3}}+ ) [ \t|]*+ $",
+    rf"(?P<sides> {_SIDE} (?: {_GAP} {_SIDE} ){{1,3}}+ )"
+    rf"(?: {_GAP} [^\n]{{0,60}} | [ \t|]*+ ) $",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+_IS_SIDE = re.compile(_SIDE, re.VERBOSE | re.IGNORECASE)
 _WORD = re.compile("[a-z]+")
 _BULLET = re.compile(r"[-*\u2022\u00b7][ ]+")
 _NONE = frozenset("none nil n/a".split())
@@ -53,13 +55,13 @@ def read_sides(text: str, lines: Lines) -> Iterator[int | Edit | Claim | Lead]:
     if not ("  " in text or "\t" in text or "|" in text):
         return
     found = [each for each in _HEADING.finditer(text) if names_sides(each.group())]
-    headings = {lines.at(heading.end()): heading.start("sides") for heading in found}
-    for heading, first in headings.items():
+    headings = {lines.at(heading.end()) for heading in found}
+    for heading in sorted(headings):
         # Below what is asked they are answers.
         if heading and len(_filled(text, *lines.span(heading - 1))) > 1:
             continue
         below = takewhile(lambda n: n not in headings, range(heading + 1, len(lines)))
-        table = _Table(text, lines.span(heading), first)
+        table = _Table(text, *lines.span(heading))
         read = (table.cells(*lines.span(line)) for line in below)
         rows = list(takewhile(lambda cells: cells is not None, read))
         cells = [cell for row in rows for cell in row]
@@ -82,16 +84,14 @@ def _filled(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 class _Table:
-    """The columns below a heading.
+    """The columns below the heading ``[start, end)``."""
 
-    :param span: of the heading; :param first: where the sides begin in it.
-    """
-
-    def __init__(self, text: str, span: tuple[int, int], first: int):
-        self._text, self._start, self._first = text, span[0], first
-        self._named = cells_of(text, *span)
-        self._parted = _is_parted(text, *span)
-        self._framed = _is_framed(text, *span)
+    def __init__(self, text: str, start: int, end: int):
+        self._text, self._start = text, start
+        self._named = cells_of(text, start, end)
+        self._sides = {n for n in self._named if _IS_SIDE.fullmatch(text, *n)}
+        self._parted = _is_parted(text, start, end)
+        self._framed = _is_framed(text, start, end)
 
     def cells(self, start: int, end: int) -> list[Cell] | None:
         """Give the cells of the line ``[start, end)``, None if it is no row."""
@@ -107,8 +107,8 @@ class _Table:
             if any(map(str.isalnum, text[begins:ends])):
                 bullet = _BULLET.match(text, begins, ends)
                 begins = bullet.end() if bullet else begins
-                is_side = self._first <= column[0] < column[1]
-                cells.append(Cell(edge, begins, ends, column if is_side else None))
+                side = column if column in self._sides else None
+                cells.append(Cell(edge, begins, ends, side))
             edge = ends
         return cells
 
@@ -128,8 +128,8 @@ class _Table:
         for cell in given:
             at = cell[0] - start + self._start
             names_row = at + SLACK < self._named[0][0]
-            column = (0, 0) if names_row else column_at(self._named, at)
-            if column is None:
+            column = column_at(self._named, at)
+            if column is None and not names_row:
                 return None
             pairs.append((column, cell))
         return pairs
