@@ -94,6 +94,50 @@ FORMS = {
     "1. Denies:\na. headache\nb. <cough>": "Denies: <cough>",
     "1. Denies:\n- headache\n- <rash>\n2. Cough": "Denies: <rash>",
     # Findings in the columns of a table.
+    "Sys | Positive | Negative | Notes\nResp | cough | rales | has <gout>": (
+        "Notes: has <gout>"
+    ),
+    "Positive  Negative  Equivocal\nfever     cough     <rash>": "Equivocal: <rash>",
+    "Denies       Reports\nfever        chills\nImpression\n<Sepsis>": (
+        "Impression: <Sepsis>"
+    ),
+    "Denies   Reports\nfever    chills\nReturn if <rash>": "Return if <rash>",
+    "Denies\tReports\nfever\tchills\nDiagnosis:\t<sepsis>": "Diagnosis: <sepsis>",
+    "Positive   Negative\nHTN   <DM>\nCAD   COPD": "Negative: <DM>",
+    "Positive\tNegative\nResp\t<cough>\trales\nGI\tpain\tgas": "Positive: <cough>",
+    "Positive     Negative\nfever        chills\nhe has <asthma>.": "he has <asthma>.",
+    "Seen.  Well.\nSystem   Positive   Negative\nResp     cough      <rales>": (
+        "Negative: <rales>"
+    ),
+    "System   Positive   Negative\nResp:    cough      <rales>": "Negative: <rales>",
+    "Sys | Positive | Negative\nResp | cough | gas\nsince May\nGI | pus | <gout>": (
+        "Negative: <gout>"
+    ),
+    "+------+\n| Positive | Negative |\n+------+\n| cough | <rales> |": (
+        "Negative: <rales>"
+    ),
+    "Sys     Positive   Negative\nResp    cough      rales\nPain    severe     <gas>": (
+        "Negative: <gas>"
+    ),
+    "     Positive            Negative\nfever                <chills>": (
+        "Negative: <chills>"
+    ),
+    "Positive (3)   Negative (2)\nfever          <chills>": "Negative: <chills>",
+    "| **Positive** | **Patient denies** |\n| fever | <chills> |": (
+        "Patient denies: <chills>"
+    ),
+    "Positive     Negative\n\nfever        <chills>": "Negative: <chills>",
+    "| # | System | Positive | Negative |\n| 1 | Resp | <cough> | - |": (
+        "Positive: <cough>"
+    ),
+    "Symptom | Positive | Negative\nFever | + |\nCough | dry |\n<Rash> | | -": (
+        "<Rash>: negative"
+    ),
+    "Mother:\n- lupus NO gout YES\n- DM NO HTN YES\n- <stroke>": "Mother: <stroke>",
+    "Mother:\nlupus NO gout YES\nFather: <DM> NO HTN YES": "Father: <DM>: NO",
+    "Has had any of these:\nlupus NO gout YES\n<DM> NO HTN YES": (
+        "Has had any of these: <DM>: NO"
+    ),
     "|Sys|Positive|Negative|\n|GI|nausea|rash, <melena>|": "Negative: rash, <melena>",
     "SYSTEM    DENIES      REPORTS\nSkin      <hives>     dry skin": "DENIES: <hives>",
     "|Nitrite|Negative|Negative|\n|Culture|<E. coli>|Negative|": (
@@ -708,6 +752,7 @@ SIDES = [
 def test_findings_are_read_below_what_is_said_of_them(
     items, first, sides, sheet, beside, bullet, ruled, below
 ):
+    first = min(first, len(items) - 1)  # findings in one column alone are a list
     columns, (before, behind) = (items[:first], items[first:]), beside
     rows = [["System"] * before + [*sides] + ["Notes"] * behind]
     if ruled:
@@ -724,6 +769,10 @@ def test_findings_are_read_below_what_is_said_of_them(
 
 NO_SIDES = """
 <Fever>?|Positive   Negative|Cough?|Positive   Negative
+Edema|Present   Absent|<Murmur>|Present   Absent|Clubbing
+Rapid strep:|Positive   Negative   Not done|<Cough> and fever
+Strep (circle one):|Positive     Negative|<Cough>        3 days|Rash         none
+Mother:|Positive     Negative|<diabetes>     cancer
 Gout      <Rash>|Positive  Negative|Asthma    Edema|Negative  Positive
 Positive  Negative|Flu:      <Gout>|Covid:    Rash
           Positive  Negative|<Fever>   x|Cough               x

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from negation_api.text.spans import Span
+
 
 class Edit(NamedTuple):
     """What is read in the place of ``[start, end)``."""
@@ -21,6 +23,5 @@ class Claim(NamedTuple):
 class Lead(NamedTuple):
     """What leads in the item that begins at ``item``: the word above its column."""
 
-    start: int
-    end: int
     item: int
+    span: Span | None

@@ -20,7 +20,7 @@ _ROW = re.compile(
 )
 _KNOWN = ANSWERS | CHOICES
 _MAX_CHARS = 40  # of what is asked
-_ASKS_TO_CHOOSE = re.compile(r"\b(?:circle|check|tick|select|one)\b", re.IGNORECASE)
+ASKS_TO_CHOOSE = re.compile(r"\b(?:circle|check|tick|select|one)\b", re.IGNORECASE)
 
 _Cell = tuple[int, int]  # where it starts and ends
 
@@ -84,5 +84,5 @@ def _pairs(text: str, heading: _Cell, row: _Cell) -> list[tuple[_Cell, _Cell]]:
 def _asks(words: str) -> bool:
     """Tell whether a column's heading is asked, and no answer itself."""
     names = any(map(str.isalpha, words)) and not {*":?"} & {*words}
-    known = words.lower() in _KNOWN or _ASKS_TO_CHOOSE.search(words)
+    known = words.lower() in _KNOWN or ASKS_TO_CHOOSE.search(words)
     return names and len(words) <= _MAX_CHARS and not (known or is_prose(words))

@@ -7,7 +7,7 @@ what a reader takes a sign for (*edits*): a list marker for nothing, a box for a
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator, Set
 from itertools import chain
 from operator import itemgetter
 
@@ -20,7 +20,6 @@ from negation_api.text.lists import Lines
 from negation_api.text.questions import Questions
 from negation_api.text.sides import read_sides
 from negation_api.text.slips import slips
-from negation_api.text.spans import Span
 
 # Answers before what is answered: "Yes: fever  No: cough".
 _LED = re.compile(
@@ -55,7 +54,7 @@ class Forms:
         text: str,
         lines: Lines,
         heads: Container[int],
-        sections: Iterable[int],
+        sections: Set[int],
     ):
         """Find them.
 
@@ -68,26 +67,33 @@ class Forms:
         self.hanging = boxes.hanging
         self.answers = boxes.hanging.union(self.questions.answers)
         whole = rows.whole_rows(text, lines)
-        found = list(self._find(boxes, lines, whole))
-        begin = {lines.first(line) for line in whole if line - 1 in whole}
-        self.rows = begin.intersection(found).difference(sections)
-        self.cuts = sorted({item for item in found if isinstance(item, int)})
-        leads = [item for item in found if isinstance(item, Lead)]
-        self.leads = {lead.item: Span(lead.start, lead.end) for lead in leads}
+        found = list(self._find(boxes, lines, sections, whole))
+        cuts = {item for item in found if isinstance(item, int)}
+        below = {lines.first(line) for line in whole if line - 1 in whole}
+        self.rows = {
+            start
+            for start in below & cuts - sections
+            if not rows.is_headed(text, lines, lines.at(start))
+        }
+        self.cuts = sorted(cuts)
+        self.leads = {item.item: item.span for item in found if isinstance(item, Lead)}
         edits = [item for item in found if isinstance(item, Edit)]
         for start, end in lines.markers.items():
             edits.append(Edit(start, boxes.contents.get(start, end), ""))
         self._edits = _apart(sorted(edits, key=itemgetter(0)))
         self._starts = [edit.start for edit in self._edits]
 
-    def _find(self, boxes: Boxes, lines: Lines, whole) -> Iterator[int | Edit | Lead]:
+    def _find(
+        self, boxes: Boxes, lines: Lines, sections, whole
+    ) -> Iterator[int | Edit | Lead]:
         """Give all cuts, edits and leads, of which the first claim the text."""
         text = self._text
         found = [*self.questions.found, *slips(text)]
         edits = [item for item in found if isinstance(item, Edit)]
         found += [Claim(edit.start + 1, edit.end + 1) for edit in edits]
-        for reader in (read_columns, read_flowsheets, read_sides):
-            found += reader(text, lines)
+        found += read_columns(text, lines)
+        found += read_flowsheets(text, lines)
+        found += read_sides(text, lines, sections)
         found += boxes.items()
         claims = sorted(item for item in found if isinstance(item, Claim))
         others = chain(

@@ -202,6 +202,11 @@ def is_prose(words: str) -> bool:
     return bool(_PROSE.search(words.lower()))
 
 
+def is_headed(text: str, lines: Lines, line: int) -> bool:
+    """Tell whether a line begins with a label of its own."""
+    return bool(_HEADED.match(text, lines.content(line), lines.span(line)[1]))
+
+
 def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]]:
     """Give what is read of each line that is questions and answers from end to end."""
     for line in range(len(lines)):
@@ -234,9 +239,10 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
             return False
         start = pair.end()
     answers = {pair["answer"].lower() for pair in pairs}
+    if len(answers) > 1 and len({KIND[answer] for answer in answers}) == 1:
+        return True
     signed = all(pair["gap"].strip() or "/" in pair["after"] for pair in pairs[:-1])
-    same_kind = len({KIND[answer] for answer in answers}) == 1
-    return signed and len(pairs) > 2 or len(answers) > 1 and (signed or same_kind)
+    return signed and (len(pairs) > 2 or len(answers) > 1)
 
 
 def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:

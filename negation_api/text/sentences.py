@@ -233,14 +233,12 @@ class SegmentedText:
                 line = Span(line_start, found.start())
                 line_start = found.end()
                 above, number = number, number + found.group().count("\n")
-                if line_start in self._forms.rows:
-                    self._add(line_start, self._leads[-1])
-                    lead = None
-                    continue
                 led = line_start in self._forms.leads
                 alone = led or line.start in self._forms.hanging
                 lead = None if alone else leads.find(line, above, number, lead)
-                if led or self._ends_line(line, found):
+                if line_start in self._forms.rows:
+                    self._add(line_start, lead or self._leads[-1])
+                elif led or self._ends_line(line, found):
                     self._add(line_start, lead)
 
     def _ends_line(self, line: Span, found: re.Match) -> bool:

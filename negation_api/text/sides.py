@@ -1,46 +1,62 @@
 """Findings below what is said of them: "fever    chills" below "Positive    Denies"."""
 
 import re
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from negation_api.text.answers import ANSWERS, CHOICES, any_of
 from negation_api.text.boxes import is_box
 from negation_api.text.columns import MARK, SLACK, cells_of, column_at
 from negation_api.text.edits import Claim, Edit, Lead
+from negation_api.text.flowsheets import ASKS_TO_CHOOSE
 from negation_api.text.lists import Lines
-from negation_api.text.rows import is_prose
+from negation_api.text.rows import SAID_OF_ALL, is_prose
+from negation_api.text.sections import RELATIVES
+from negation_api.text.spans import Span
 
 _HELD = frozenset("positive positives present reports endorses admits".split())
 _DENIED = frozenset("negative negatives absent denies".split())
-_SIDE = rf"(?: (?:pertinent[ ])? {any_of(_HELD | _DENIED)} :?+ )"
+_WORDS = rf"""(?: (?:pertinent|patient|pt)[ ] )? {any_of(_HELD | _DENIED)}
+    (?: [ ] (?: findings? | symptoms? | signs? | for | to ) )?"""
+_BEHIND = r"(?: [ ]? \( (?: \d{1,2} | [+-] ) \) )? :?+ [*_]{0,3}"
+_SIDE = rf"(?: [*_]{{0,3}} {_WORDS} {_BEHIND} )"
 _GAP = r"(?: [ ]*+[\t|][ ]*+ | [ ]{2,60}+ )"
 # Other columns may stand before these and behind: "System   Positive   Denies   Notes".
 _HEADING = re.compile(
-    rf"^ [ ]*+ \|? (?: [^\t|\n]{{0,40}}? {_GAP} | [ ]*+ )"
+    rf"^ [ ]*+ \|? (?: [^\t\n]{{0,40}}? {_GAP} | [ ]*+ )"
     rf"(?P<sides> {_SIDE} (?: {_GAP} {_SIDE} ){{1,3}}+ )"
     rf"(?: {_GAP} [^\n]{{0,60}} | [ \t|]*+ ) $",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_IS_SIDE = re.compile(_SIDE, re.VERBOSE | re.IGNORECASE)
+_IS_SIDE = re.compile(
+    rf"[*_]{{0,3}} (?P<word> {_WORDS} ) {_BEHIND}", re.VERBOSE | re.IGNORECASE
+)
 _WORD = re.compile("[a-z]+")
 _BULLET = re.compile(r"[-*\u2022\u00b7][ ]+")
-_NONE = frozenset("none nil n/a".split())
-_KNOWN = (ANSWERS | CHOICES) - _NONE
+_SIGNS = frozenset("+ (+) ++ +++ ++++ +/- (+/-)".split())
+_KNOWN = (ANSWERS | CHOICES).difference("none nil n/a".split())
 
 
 class Cell(NamedTuple):
     """What stands in a row.
 
     :ivar edge: where the cell before it ends, or the line starts.
-    :ivar column: where the column's word starts and ends, if it is a side.
+    :ivar word: what leads in it: the column's word, but for one that names the row.
+    :ivar is_sided: whether that says what its findings are.
     """
 
     edge: int
     start: int
     end: int
-    column: tuple[int, int] | None
+    word: Span | None
+    is_sided: bool
+
+
+class _Column(NamedTuple):
+    start: int
+    end: int
+    word: Span | None = None
+    is_side: bool = False
 
 
 def names_sides(line: str) -> bool:
@@ -50,37 +66,33 @@ def names_sides(line: str) -> bool:
     return not (_HELD.isdisjoint(words) or _DENIED.isdisjoint(words))
 
 
-def read_sides(text: str, lines: Lines) -> Iterator[int | Edit | Claim | Lead]:
-    """Read each finding below the word above it."""
+def read_sides(
+    text: str, lines: Lines, sections: Container[int]
+) -> Iterator[Edit | Claim | Lead]:
+    """Read each finding below the word above it.
+
+    :param sections: where the sections begin.
+    """
     if not ("  " in text or "\t" in text or "|" in text):
         return
     found = [each for each in _HEADING.finditer(text) if names_sides(each.group())]
     headings = {lines.at(heading.end()) for heading in found}
     for heading in sorted(headings):
-        # Below what is asked they are answers.
-        if heading and len(_filled(text, *lines.span(heading - 1))) > 1:
-            continue
-        below = takewhile(lambda n: n not in headings, range(heading + 1, len(lines)))
         table = _Table(text, *lines.span(heading))
-        read = (table.cells(*lines.span(line)) for line in below)
-        rows = list(takewhile(lambda cells: cells is not None, read))
-        cells = [cell for row in rows for cell in row]
-        sided = [cell for cell in cells if cell.column]
-        if not sided or any(_answers(text, cell) for cell in sided):
+        if heading and table.answers(*lines.span(heading - 1)):
             continue
-        last = heading + len(rows)
+        last, rows = table.rows(lines, heading, headings, sections)
+        if not _are_findings(text, rows):
+            continue
         yield Claim(lines.span(heading)[0], lines.span(last)[1])
         if last + 1 < len(lines):
-            yield lines.span(last + 1)[0]
-        for cell in cells:
-            yield Lead(*cell.column, cell.start) if cell.column else cell.start
-            yield Edit(cell.edge, cell.start, " ")
-
-
-def _filled(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Give the cells of a line that hold words."""
-    cells = cells_of(text, start, end)
-    return [cell for cell in cells if any(map(str.isalnum, text[slice(*cell)]))]
+            yield Lead(lines.first(last + 1), None)
+        for row in filter(None, rows):
+            for cell in row:
+                known = text[cell.start : cell.end].lower() in _KNOWN
+                yield Lead(cell.start, None if known else cell.word)
+                yield Edit(cell.edge, cell.start, " ")
+            yield Edit(row[-1].end, lines.span(lines.at(row[-1].end))[1], "")
 
 
 class _Table:
@@ -88,56 +100,126 @@ class _Table:
 
     def __init__(self, text: str, start: int, end: int):
         self._text, self._start = text, start
-        self._named = cells_of(text, start, end)
-        self._sides = {n for n in self._named if _IS_SIDE.fullmatch(text, *n)}
-        self._parted = _is_parted(text, start, end)
+        self._barred = "|" in text[start:end]
+        self._parted = self._barred or "\t" in text[start:end]
         self._framed = _is_framed(text, start, end)
+        self._columns = []
+        for cell in _trimmed(cells_of(text, start, end)):
+            side = _IS_SIDE.fullmatch(text, *cell)
+            word = Span(*(side.span("word") if side else cell))
+            first = not side and not any(each.is_side for each in self._columns)
+            self._columns.append(_Column(*cell, None if first else word, bool(side)))
 
-    def cells(self, start: int, end: int) -> list[Cell] | None:
+    def answers(self, start: int, end: int) -> bool:
+        """Tell whether the heading answers the line ``[start, end)`` above it."""
+        text = self._text
+        line = text[start:end]
+        if RELATIVES.search(line) or ASKS_TO_CHOOSE.search(line):
+            return True  # of whom all is said; what is to choose from
+        asked = _trimmed(cells_of(text, start, end))
+        if len(asked) < 2 or len(asked) != len(self._columns):
+            return False
+        if not all(column.is_side for column in self._columns):
+            return False
+        below = {self._at(cell, start) for cell in asked}
+        return self._parted or len(below - {None}) == len(asked)
+
+    def rows(
+        self, lines: Lines, heading: int, headings, sections
+    ) -> tuple[int, list[list[Cell]]]:
+        """Give the last line of the table below *heading*, and its rows."""
+        last, rows = heading, []
+        if heading + 1 < len(lines) and lines.is_blank(heading + 1):
+            last += 1
+        for line in range(last + 1, len(lines)):
+            if line in headings:
+                break
+            row = self._row(*lines.span(line))
+            if row is not None and len(row) == 1 and lines.first(line) in sections:
+                row = None
+            if row is not None:
+                rows.append(row)
+                last = line
+            elif not self._barred or line - last > 1:  # a wrapped line is let pass
+                break
+        return last, rows
+
+    def _row(self, start: int, end: int) -> list[Cell] | None:
         """Give the cells of the line ``[start, end)``, None if it is no row."""
         text = self._text
-        if self._parted != _is_parted(text, start, end) or not text[start:end].strip():
+        if not text[start:end].strip():
             return None
-        given = cells_of(text, start, end)
-        pairs = (self._parted_pairs if self._parted else self._below)(start, end, given)
-        if pairs is None:
+        if not any(map(str.isalnum, text[start:end])):
+            return []  # a rule
+        given = _trimmed(cells_of(text, start, end))
+        pairs = self._parted_row(start, end, given) if self._parted else None
+        pairs = pairs if self._parted else self._aligned_row(start, given)
+        if pairs is None or not all(self._is_cell(*pair, len(pairs)) for pair in pairs):
             return None
         cells, edge = [], start
         for column, (begins, ends) in pairs:
-            if any(map(str.isalnum, text[begins:ends])):
+            words = text[begins:ends]
+            if any(map(str.isalnum, words)) or words in _SIGNS:
                 bullet = _BULLET.match(text, begins, ends)
                 begins = bullet.end() if bullet else begins
-                side = column if column in self._sides else None
-                cells.append(Cell(edge, begins, ends, side))
-            edge = ends
+                cells.append(Cell(edge, begins, ends, *column[2:]))
+                edge = ends
         return cells
 
-    def _parted_pairs(self, start: int, end: int, given: list) -> list[tuple]:
+    def _parted_row(self, start: int, end: int, given: list) -> list[tuple] | None:
         """Give each cell with its column where bars or tabs part them."""
+        line = self._text[start:end]
+        if not ("|" in line or "\t" in line):
+            return None
         if not self._framed and _is_framed(self._text, start, end):
             given = [(start, start), *given]  # nothing is in the first one
-        return list(zip(self._named, given))
+        columns = self._columns
+        if len(given) == len(columns) + 1:  # its first column has no heading
+            columns = [_Column(start, start), *columns]
+        return None if len(given) > len(columns) else list(zip(columns, given))
 
-    def _below(self, start: int, end: int, given: list) -> list[tuple] | None:
+    def _aligned_row(self, start: int, given: list) -> list[tuple] | None:
         """Give each cell with its column where blanks part them."""
-        words = [self._text[slice(*cell)] for cell in given]
-        alone = len(words) == 1 and _ends(words[0])
-        if alone or any(each[-1] in ":?" for each in words):
-            return None
-        pairs = []
+        left, columns = self._columns[0].start - SLACK, []
         for cell in given:
-            at = cell[0] - start + self._start
-            names_row = at + SLACK < self._named[0][0]
-            column = column_at(self._named, at)
-            if column is None and not names_row:
-                return None
-            pairs.append((column, cell))
-        return pairs
+            column = self._at(cell, start)
+            if column is None and not columns and cell[0] - start + self._start < left:
+                column = _Column(start, start)  # its first column has no heading
+            columns.append(column)
+        if None not in columns and len({*columns}) == len(columns):
+            return list(zip(columns, given))
+        same = len(given) == len(self._columns)
+        return list(zip(self._columns, given)) if same else None
+
+    def _at(self, cell: tuple[int, int], start: int) -> _Column | None:
+        """Give what column *cell*, of the line that begins at *start*, is below."""
+        return column_at(self._columns, cell[0] - start + self._start)
+
+    def _is_cell(self, column: _Column, cell: tuple[int, int], num_cells: int) -> bool:
+        """Tell whether *cell* may stand in a row, and is not what follows the table."""
+        words = self._text[slice(*cell)]
+        if not words or column.word is None:
+            return True
+        alone = num_cells == 1 and not self._barred
+        return not (words[-1] in ":?" or alone and _ends(words))
+
+
+def _are_findings(text: str, rows: list[list[Cell]]) -> bool:
+    """Tell whether *rows* hold findings, and not answers or lines of their own."""
+    sided = [cell for row in rows for cell in row if cell.is_sided]
+    words = [text[cell.start : cell.end].lower() for cell in sided]
+    for cell, each in zip(sided, words):
+        if each in _SIGNS or MARK.fullmatch(each) or is_box(text, cell.start):
+            return False
+    columns = {cell.word for cell in sided}
+    in_columns = len(columns) > 1 or any(len(row) > 1 for row in rows)
+    return in_columns and 2 * sum(map(_KNOWN.__contains__, words)) < len(words)
 
 
 def _ends(words: str) -> bool:
     """Tell whether what stands alone in a line is a sentence, or has a label."""
-    return words[-1] in ".!" or ": " in words or is_prose(words)
+    said = is_prose(words) or SAID_OF_ALL.search(words)
+    return bool(said) or words[-1] in ".!" or ": " in words
 
 
 def _is_framed(text: str, start: int, end: int) -> bool:
@@ -145,12 +227,7 @@ def _is_framed(text: str, start: int, end: int) -> bool:
     return text[start:end].lstrip(" ").startswith("|")
 
 
-def _is_parted(text: str, start: int, end: int) -> bool:
-    return text.find("|", start, end) >= 0 or text.find("\t", start, end) >= 0
-
-
-def _answers(text: str, cell: Cell) -> bool:
-    """Tell whether what is in *cell* is no finding but an answer to one."""
-    words = text[cell.start : cell.end]
-    answers = words.lower() in _KNOWN or MARK.fullmatch(words)
-    return bool(answers) or is_box(text, cell.start)
+def _trimmed(cells: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Leave out the blank cells at the end."""
+    filled = (at for at, (start, end) in enumerate(cells, start=1) if start < end)
+    return cells[: max(filled, default=0)]
