@@ -93,6 +93,32 @@ FORMS = {
     "- Denies:\n- headache\n- <cough>": "Denies: <cough>",
     "1. Denies:\na. headache\nb. <cough>": "Denies: <cough>",
     "1. Denies:\n- headache\n- <rash>\n2. Cough": "Denies: <rash>",
+    # Answers in brackets, with codes, behind dots, in a column of statuses.
+    "Fever      [Y]  N   ?\n<Halos>      Y   N  [?]": "<Halos>: unknown",
+    "<Gout> .... (YES)  NO\nUlcers .... YES  (NO)": "<Gout>: YES",
+    "Fever (Y) N    <Cough> Y (N)    Rash (Y) N": "<Cough>: no",
+    "Fever? (Y) / N\n<cough>: yes / **no**\nasthma": "<cough>: no",
+    "<Fell> since May:   0. No\nChoking:   1. Yes": "<Fell> since May: No",
+    "Chills.......No\n<Heat intolerance>..No\nRash.....Yes": "<Heat intolerance>: No",
+    "PMR          confirmed\n<Myopathy>     possible\nGout         excluded": (
+        "<Myopathy>: possible"
+    ),
+    "CRE .... negative\n<Scabies> .... suspected, seen": "<Scabies>: suspected, seen",
+    "PROBLEM: <gout>, L      STATUS: resolved\nPROBLEM: DM    STATUS: active": (
+        "PROBLEM: <gout>, L STATUS: resolved"
+    ),
+    "CHECKLIST     YES  NO  INIT\n<Pacemaker>           √   kl": "<Pacemaker>: NO kl",
+    "Have you <gout>?\nYour answer: No\n\nAny rash?\nYour answer: Yes": (
+        "Have you <gout>? No"
+    ),
+    # Signs and lists.
+    "Sx:\n+ cough\n- rash\n- <fever>\n- edema\n+ PND": "Sx: - <fever>",
+    "- gout\n- <HTN>\n- DM\n- CAD\n+ smoker": "<HTN>",
+    "¿ HTN\n¿ <GERD>": "<GERD>",
+    "SUSPECTED DIAGNOSES\n• <Vasculitis>\nExcluded\n• Lupus": (
+        "SUSPECTED DIAGNOSES: <Vasculitis>"
+    ),
+    "Pain resolved\n- <gout>": "<gout>",
     # Findings in the columns of a table.
     "Sys | Positive | Negative | Notes\nResp | cough | rales | has <gout>": (
         "Notes: has <gout>"

@@ -3,6 +3,7 @@
 import html
 import re
 import string
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,9 @@ READ = {
     # Artefacts.
     "Denies&nbsp;<fever>": "Denies <fever>",
     "Denies &#39;<fever>&#39;": "Denies '<fever>'",
+    "ROS:&nbsp;Denies&nbsp;rash,&nbsp;<gout>.&nbsp;Reports&nbsp;pain.": (
+        "ROS: Denies rash, <gout>."
+    ),
     "no fe\u00adver, <cou\u200bgh>": "no fever, <cough>",
     "\uff2e\uff4f <\uff46\uff45ver>": "No <fever>",
     "No <e\ufb00usion>": "No <effusion>",
@@ -362,6 +366,46 @@ def test_a_sentence_may_be_wrapped_at_any_blank(words, place, data):
     at = data.draw(st.sampled_from([n for n, c in enumerate(text) if c == " "]))
     end = data.draw(st.sampled_from(("\n", "\r\n", "\r", "\n   ")))
     assert reads(text[:at] + end + text[at + 1 :]) == text
+
+
+@given(PLAIN, st.integers(0, 99), st.data())
+@settings(max_examples=100, deadline=None)
+def test_artefacts_between_any_letters_change_nothing(words, place, data):
+    text = sentence(words, place)
+    plain_text = text.replace("<", "").replace(">", "")
+    start, end = text.index("<"), text.index(">") - 1
+    drawn = st.sampled_from(["", "", "", "\u00ad", "\u200b\ufeff", "&shy;"])
+    blank = st.sampled_from([" ", "&nbsp;", "&#160;", "&#xA0;", "&amp;nbsp;"])
+    pieces = [data.draw(blank) if c == " " else c for c in plain_text]
+    pieces = [piece + data.draw(drawn) for piece in pieces]
+    noisy, places = "".join(pieces), [0, *accumulate(map(len, pieces))]
+    span = Span(places[start], places[end])
+    assert SegmentedText(noisy).mark(span) == SegmentedText(plain_text).mark(
+        Span(start, end)
+    )
+
+
+PAGE = (
+    '<note><section title="PMH"><item>gout</item><item>No stroke</item></section>'
+    "<table><tr><th>Negative</th><th>Positive</th></tr>"
+    "<tr><td>fever</td><td>cough</td></tr></table>"
+    "<p>Seen by <DOCTOR> for rash.</p><td>open</note>"
+)
+
+
+@pytest.mark.parametrize(
+    "words, read",
+    [
+        ("gout", "[entity] gout [entity]"),
+        ("stroke", "No [entity] stroke [entity]"),
+        ("fever", "Negative: [entity] fever [entity]"),
+        ("cough", "Positive: [entity] cough [entity]"),
+        ("rash", "Seen by <DOCTOR> for [entity] rash [entity]."),
+    ],
+)
+def test_of_a_page_the_tags_are_not_read(words, read):
+    start = PAGE.index(words)
+    assert SegmentedText(PAGE).mark(Span(start, start + len(words))) == read
 
 
 @given(st.text(max_size=60), st.randoms())

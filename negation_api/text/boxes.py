@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from negation_api.text.answers import AFFIRMED, CHOICE, CHOSEN, SHORT, any_of, as_read
-from negation_api.text.edits import Claim, Edit
+from negation_api.text.edits import Claim, Edit, is_claimed
 from negation_api.text.lists import Lines
 
 EMPTY = "\u2610\u25a1\u25a2\u25fb\u25fd\u2b1c\U0001f78e\U0001f78f\uf06f\uf071\uf0a8"
@@ -178,10 +178,14 @@ class Boxes:
     :ivar contents: for where a line with boxes begins, where its list marker ends.
     """
 
-    def __init__(self, text: str, lines: Lines):
+    def __init__(self, text: str, lines: Lines, taken: list[Claim]):
+        """Find them.
+
+        :param taken: where what looks like one is none.
+        """
         self._text, self._lines = text, lines
         self._rows, self._marks, self._headings = [], {}, set()
-        for line, boxes in _found(text, lines):
+        for line, boxes in _found(text, lines, taken):
             boxes = self._of_line(line, self._joined(line, boxes))
             form = self._lines.paragraph(line)
             self._marks.setdefault(form, set()).update(box.mark for box in boxes)
@@ -382,11 +386,12 @@ def names_columns(line: str) -> bool:
 # --- which are boxes --------------------------------------------------------------
 
 
-def _found(text: str, lines: Lines) -> Iterator[tuple[int, list[Box]]]:
+def _found(text: str, lines: Lines, taken) -> Iterator[tuple[int, list[Box]]]:
     """Give each line's boxes, but for what looks like one and is none in its form."""
     if not _MAY_BE.search(text):
         return
-    found, forms = list(lines.group(_BOX.finditer(text))), {}
+    boxes = (box for box in _BOX.finditer(text) if not is_claimed(taken, box.span()))
+    found, forms = list(lines.group(boxes)), {}
     for line, matches in found:
         forms.setdefault(lines.paragraph(line), []).extend(matches)
     kinds = {form: _kinds(text, lines, matches) for form, matches in forms.items()}

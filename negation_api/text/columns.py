@@ -18,10 +18,11 @@ _PARTED = re.compile(
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _ALIGNED = re.compile(
-    rf"^ [^\t|\n]{{0,60}}? (?: [ ]{{2,60}}+ {CHOICE} ){{2,8}}+ [ ]*+ $",
+    rf"^ [^\t|\n]{{0,60}}? (?: [ ]{{2,60}}+ {CHOICE} (?!\w) ){{2,8}}+"
+    r"(?: [ ]{2,60}+ [^\t|\n]{1,30} )? [ ]*+ $",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-MARK = re.compile(r"[xX\u2713\u2714\u2611\u2612\u2717\u2718*]")
+MARK = re.compile(r"[xX\u221a\u2713\u2714\u2611\u2612\u2717\u2718*]")
 _FIRST = re.compile(r"[ ]*+\|?")
 _BREAK = re.compile(r"[\t|]")
 _PHRASE = re.compile(r"[^ ]+(?: [^ ]+)*+")
@@ -77,13 +78,14 @@ def names_answers(line: str) -> bool:
     return bool(_PARTED.match(line) or _ALIGNED.match(line))
 
 
-def _row(text: str, start: int, cells: list[Cell]) -> Iterator[int | Edit]:
+def _row(text: str, start: int, cells: list[Cell]) -> Iterator[int | Edit | Claim]:
     """Give the cuts and edits of a row."""
     filled = [cell for cell in cells if cell.start < cell.end]
     answers = [cell for cell in filled if cell.column.lower() in CHOICES]
     marked = [cell for cell in answers if MARK.fullmatch(text, *cell[1:3])]
     if len(answers) == len(marked) == 1:
         yield start
+        yield Claim(*marked[0][1:3])
         yield Edit(cells[0].edge, marked[0].end, f": {as_read(marked[0].column)}")
 
 

@@ -1,5 +1,6 @@
 """What a reader takes a piece of a text for."""
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 from negation_api.text.spans import Span
@@ -25,3 +26,9 @@ class Lead(NamedTuple):
 
     item: int
     span: Span | None
+
+
+def is_claimed(claims: list[Claim], span: tuple[int, int]) -> bool:
+    """Tell whether *span* touches one of *claims*, which are in order."""
+    place = bisect_left(claims, (span[1],)) - 1
+    return place >= 0 and span[0] < claims[place].end

@@ -13,8 +13,9 @@ from operator import itemgetter
 
 from negation_api.text import inline, rows
 from negation_api.text.boxes import Boxes
+from negation_api.text.circled import read_circled
 from negation_api.text.columns import read_columns
-from negation_api.text.edits import Claim, Edit, Lead
+from negation_api.text.edits import Claim, Edit, Lead, is_claimed
 from negation_api.text.flowsheets import read_flowsheets
 from negation_api.text.lists import Lines
 from negation_api.text.questions import Questions
@@ -62,12 +63,13 @@ class Forms:
         :param sections: where the sections begin.
         """
         self._text = text
-        boxes = Boxes(text, lines)
+        first = [*read_circled(text, lines), *read_columns(text, lines)]
+        boxes = Boxes(text, lines, _claims(first))
         self.questions = Questions(text, lines, heads, boxes.contents)
         self.hanging = boxes.hanging
         self.answers = boxes.hanging.union(self.questions.answers)
         whole = rows.whole_rows(text, lines)
-        found = list(self._find(boxes, lines, sections, whole))
+        found = list(self._find(first, boxes, lines, sections, whole))
         cuts = {item for item in found if isinstance(item, int)}
         below = {lines.first(line) for line in whole if line - 1 in whole}
         self.rows = {
@@ -84,18 +86,21 @@ class Forms:
         self._starts = [edit.start for edit in self._edits]
 
     def _find(
-        self, boxes: Boxes, lines: Lines, sections, whole
+        self, first: list, boxes: Boxes, lines: Lines, sections, whole
     ) -> Iterator[int | Edit | Lead]:
-        """Give all cuts, edits and leads, of which the first claim the text."""
+        """Give all cuts, edits and leads, of which those before others claim the text.
+
+        :param first: what is read before boxes.
+        """
         text = self._text
         found = [*self.questions.found, *slips(text)]
         edits = [item for item in found if isinstance(item, Edit)]
         found += [Claim(edit.start + 1, edit.end + 1) for edit in edits]
-        found += read_columns(text, lines)
+        found += first
         found += read_flowsheets(text, lines)
         found += read_sides(text, lines, sections)
         found += boxes.items()
-        claims = sorted(item for item in found if isinstance(item, Claim))
+        claims = _claims(found)
         others = chain(
             rows.items(text, lines, whole), inline.items(text, lines), _led(text, lines)
         )
@@ -150,11 +155,13 @@ def _tables(text: str) -> Iterator[Edit]:
             yield Edit(*pipe.span(), " ")
 
 
+def _claims(items: list) -> list[Claim]:
+    return sorted(item for item in items if isinstance(item, Claim))
+
+
 def _is_claimed(claims: list[Claim], item: int | Edit) -> bool:
     """Tell whether *item* touches one of *claims*."""
-    start, end = (item, item + 1) if isinstance(item, int) else item[:2]
-    place = bisect_left(claims, (end,)) - 1
-    return place >= 0 and start < claims[place].end
+    return is_claimed(claims, (item, item + 1) if isinstance(item, int) else item[:2])
 
 
 def _apart(edits: list[Edit]) -> list[Edit]:

@@ -104,7 +104,8 @@ _ANSWERED_LINE = re.compile(
 )
 _ANSWER_LINE = re.compile(r"[^\s,.;]{1,12}[ \t]*(?:[,.;]|\n|\Z)")
 _REPLY = re.compile(
-    r"(?:a\d{1,2}[ ]?[.)]|(?:a\d{0,2}|ans|answer|resp|response|reply|pt|patient)[ ]?:)",
+    r"a\d{1,2}[ ]?[.)]|(?:(?:your|my|patient'?s?|pt)[ ])?"
+    r"(?:a\d{0,2}|ans|answer|resp|response|reply|pt|patient)[ ]?:",
     re.IGNORECASE,
 )
 WORD = re.compile(r"[^\s]{1,40}")

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import pairwise
+from itertools import count, pairwise
 
 # Bullets by what they look like: dashes, asterisks, dots, geometric shapes, dingbats,
 # arrows, what Word makes of Wingdings, what is left of a bullet in a wrong encoding.
@@ -23,7 +23,7 @@ _MARKER = re.compile(
     | (?P<rare> [{_MINUS}] [ \t]++ (?= \d ) | o [ \t]++ (?= [a-z] ) )
     | (?: (?: [{_MINUS}]{{1,3}}+ (?! [>+] ) | {_BULLET}{{1,2}}+ | ~ (?=[ \t])
           | [-=]{{0,2}}+ >{{1,3}}+ | &(?:bull|middot|[nm]dash|\#8226|\#x2022);
-          | \u00e2\u20ac\u00a2 | \u00c2\u00b7 )
+          | \u00e2\u20ac\u00a2 | \u00c2\u00b7 | [\u00bf\ufffd] (?=[ \t]) )
           [ \t]*+ (?! [\d>] | ve\b | [{_MINUS}*]*+ [ \t]*+ $ )
         | o (?: [ \t]++ (?= [A-Z(] ) | (?: \t | [ ]{{2}} ) [ \t]*+ (?= \w ) )
         | [\u2460-\u249b\u2776-\u2793] [ \t]*+
@@ -40,6 +40,7 @@ _MARKER = re.compile(
 )
 # Signs within a line: glued to a word, at its start or after a blank or a comma.
 _PLUS = re.compile(r"[ \t]*(?:\(\+\)|\+ ?[^\W\d])|[^:\n]*[,;/ ] ?\+ ?[^\W\d]")
+_SIGN = re.compile(rf"[{_MINUS}+][ \t]")
 _MORE = re.compile(rf"[^:\n]+[,;/ ] ?[{_MINUS}+][^\W\d_]")
 
 _INDENT = re.compile(r"^[ \t]*+", re.MULTILINE)
@@ -149,7 +150,8 @@ class Lines:
                 rare[self.at(found.end())] = found
             else:
                 dashed = self._plus and found["marker"][0] in "-\u2013\u2014\u2212"
-                if not (dashed and self._beside_plus(self.at(found.end()))):
+                line = self.at(found.end())
+                if not dashed or not (self._beside_plus(line) or line in self._signs):
                     yield found.span("marker")
         # "- 5 mmol", "o positive": an item only beside another.
         for line, found in rare.items():
@@ -170,6 +172,21 @@ class Lines:
         """Tell whether the line, or one beside it, has a plus before a word."""
         beside = range(max(0, line - 1), min(line + 2, len(self)))
         return any(_PLUS.match(self._text, *self.span(near)) for near in beside)
+
+    @cached_property
+    def _signs(self) -> set[int]:
+        """The lines of runs that begin with a plus or a minus, a third with a plus."""
+        found = {
+            n for n in range(len(self)) if _SIGN.match(self._text, self._firsts[n])
+        }
+        signs = set()
+        for line in found:
+            if line - 1 not in found:
+                after = next(n for n in count(line) if n not in found)
+                run = range(line, after)
+                pluses = sum(self._text[self._firsts[n]] == "+" for n in run)
+                signs.update(run if pluses > 1 and 3 * pluses >= len(run) else ())
+        return signs
 
     def _signed(self, minuses: set[int]) -> set[int]:
         """Give the lines whose first minus is a sign.

@@ -28,6 +28,7 @@ _CHOICES = rf"""(?:
     [(\[] [ ]? {_CHOICE} (?: [ ]?[/|,][ ]? {_CHOICE} ){{1,5}}+ [ ]? [)\]]
     | {_CHOICE} (?: (?: [ ]?[/|][ ]? | [ ]or[ ] ) {_CHOICE} ){{1,5}}+ (?!\w) )"""
 _REPLY = r"""(?:
+    (?: (?:your|my|patient'?s?|pt)[ ] )?
     (?:A(?:ns(?:wer)?)?|Resp(?:onse)?|Reply|Pt|Patient) (?:[ ]?\d{1,2})? [ ]? :
     | A(?:ns(?:wer)?)?[ ]?\d{0,2}[.)] ) (?=\s)"""
 _ANSWERED = re.compile(
@@ -42,7 +43,8 @@ _ASKED = re.compile(
     r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?\d{0,2}[ ]?[:.)](?=\s)[ \t]*+", re.M
 )
 _REPLIED = re.compile(
-    r"(?<=[?\s])(?P<reply>[ \t]*+(?:A(?:nswer|ns)?[:.]|(?:Pt|Patient)[ \t]?:)(?=\s)"
+    r"(?<=[?\s])(?P<reply>[ \t]*+(?:(?:(?:your|my|patient'?s?)[ ])?A(?:nswer|ns)?[:.]"
+    r"|(?:Pt|Patient)[ \t]?:)(?=\s)"
     r"[ \t]*+)",
     re.I,
 )

@@ -9,18 +9,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# Soft hyphens, zero-width characters, byte order marks, control characters.
-_UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
-    "\ufe00-\ufe0f\ufeff]"
-)
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
-# Tags of a page; some begin or end a line.
-_TAG = re.compile(
-    r"</?(?:(?P<line>p|br|li|ul|ol|tr|div|h[1-6])|b|i|u|td|th|span|em|strong)\b"
-    r"[^<>\n]{0,80}>",
-    re.IGNORECASE,
-)
+from negation_api.text.artefacts import ENTITY, UNSEEN, shorten
+
 _QUOTES = str.maketrans(
     "\u2018\u2019\u201a\u201b\u2032\u00b4`\u201c\u201d\u201e\u2033\u00ab\u00bb"
     "\u2010\u2011",
@@ -48,8 +38,6 @@ _SIGNS = (
 _SIGN = re.compile(  # of _SIGNS, any
     "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304\u00b1]|ve\\b|0|/ ?-"
 )
-_BLANK = re.compile(r"&(?:nbsp|ensp|emsp|thinsp|#160|#xa0|#32);", re.IGNORECASE)
-_BREAK = re.compile(r"(?:&#(?:13|x0?d);)?&#(?:10|x0?a);|&#(?:13|x0?d);", re.IGNORECASE)
 _BREAKS = "\r\v\f\x85\u2028\u2029"
 _SPECIAL = re.compile(
     "(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[+] ?/ ?-|[a-zA-Z]0"
@@ -61,18 +49,12 @@ def level(text: str) -> str:
 
     Every code point keeps its place, so that what is found in it is found in *text*.
 
-    >>> level("no&nbsp;fever,\u00a0\uff4eo \u201ccough\u201d")
-    'no      fever, no "cough"'
+    >>> level("no fever,\u00a0\uff4eo \u201ccough\u201d")
+    'no fever, no "cough"'
     """
     if not _SPECIAL.search(text):
         return text
     text = text.replace("\r\n", " \n")
-    if "<" in text:
-        text = _TAG.sub(_levelled_tag, text)
-    if "&#" in text:
-        text = _BREAK.sub(lambda found: "\n".rjust(len(found.group())), text)
-        text = _ENTITY.sub(_levelled_sign, text)
-    text = _BLANK.sub(lambda found: " " * len(found.group()), text)
     return "".join(map(_levelled, text)).translate(_QUOTES)
 
 
@@ -99,17 +81,6 @@ def _levelled(character: str) -> str:
     return plain if len(plain) == 1 else character
 
 
-def _levelled_sign(entity: re.Match) -> str:
-    """Give a sign for its number: a box, a tick, a bullet."""
-    sign, written = html.unescape(entity.group()), entity.group()
-    known = len(sign) == 1 and unicodedata.category(sign) == "So"
-    return sign.ljust(len(written)) if known else written
-
-
-def _levelled_tag(tag: re.Match) -> str:
-    return ("\n" if tag["line"] else " ").ljust(len(tag.group()))
-
-
 def read(piece: str) -> str:
     """Give *piece* in plain characters.
 
@@ -119,8 +90,8 @@ def read(piece: str) -> str:
     if not _SPECIAL.search(piece):
         return piece
     if "&" in piece:
-        piece = _ENTITY.sub(lambda found: html.unescape(found.group()), piece)
-    piece = _UNSEEN.sub("", piece).translate(_QUOTES)
+        piece = ENTITY.sub(lambda found: html.unescape(found.group()), piece)
+    piece = UNSEEN.sub("", piece).translate(_QUOTES)
     if _SIGN.search(piece):
         for sign, word in _SIGNS:
             piece = sign.sub(word, piece)
@@ -172,7 +143,7 @@ def _as_shown(word: str) -> str:
 
 def is_blank(piece: str) -> bool:
     """Tell whether a reader sees nothing in *piece*."""
-    return not read(level(piece)).strip()
+    return not read(level(shorten(piece)[0])).strip()
 
 
 @lru_cache(maxsize=4096)

@@ -32,14 +32,18 @@ _ANSWERED = re.compile(
       | (?P<gap> (?<![ \t\n|,;\]){BOX_SIGNS}])
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]?
+          | (?<![._])[ ]?\.\.[ ]? (?= [^\n]{{1,12}} $ )
           | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n]{{1,12}} $ )
           | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ )
             | [a-z]{{1,8}} [ ] [|(] |
             (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
             (?: [ ]{{2}} | \t | $ ) ) ) ) )
+      (?P<code> \(? \d{{1,2}} (?: \) | [.=] | [ ][-=] ) [ ]? (?=[a-z]{{2}}) )?
       (?! n/[vdc]\b | y/n\b )  # "N/V"
       (?P<answer> {ANSWER} | {AMOUNT} (?= [ ]{{2}} | [ ]? (?: [\t|] | $ ) )
-        | (?: (?<=[\t|]) | (?<=[\t|][ ]) ) {STATUS} (?= [ ]? (?: [\t|] | $ ) ) )
+        | (?: (?<=[\t|]) | (?<=[\t|][ ]) | (?<=\.\.\.) | (?<=\.\.\.[ ]) )
+          {STATUS} (?= [ ]? (?: [\t|] | $ ) | , )
+        | (?<=[ ]{{3}}) {STATUS} (?= [ ]? $ ) )
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [ ] \( [^()\n]{{1,40}} \) [ ]*+ (?: [|\t] | [ ]{{2}} | $ )
         | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
@@ -154,7 +158,7 @@ def _is_answer(match: re.Match, rest: str) -> bool:
 
 
 def _answer(match: re.Match) -> Iterator[Edit]:
-    if match["gap"] or match["offer"] or match["colon"] == "=":
+    if match["gap"] or match["offer"] or match["code"] or match["colon"] == "=":
         yield Edit(match.start(), match.start("answer"), ": ")
     if words := WORDS.get(match["answer"].lower()):
         glued = match["colon"] and match.end("colon") == match.start("answer")
@@ -267,6 +271,7 @@ _UNFILLED = (
     r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\]"
     rf"|\{{(?!{ANSWER}:)[^{{}}\n]{{1,40}}:\d{{1,12}}\}})"  # an item of Epic's lists
 )
+_OF_ITEM = frozenset("status certainty state outcome present verification".split())
 _TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
 _IS_TO_FILL = re.compile(_UNFILLED)
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
@@ -275,6 +280,15 @@ SAID_OF_ALL = re.compile(
     r"|precautions?)\b",
     re.IGNORECASE,
 )
+
+
+def is_of_item(label: str) -> bool:
+    """Tell whether what *label* says is of the item before it.
+
+    >>> is_of_item("Status"), is_of_item("Plan")
+    (True, False)
+    """
+    return label.strip(" \t:").lower() in _OF_ITEM
 
 
 def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
@@ -307,7 +321,7 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
             if not _leads(label, gap, text[gap.end() : until]):
                 yield Edit(edge, edge, " unknown")
                 yield gap.end()
-        elif gap:
+        elif gap and not is_of_item(text[gap.end() : until]):
             yield gap.end()
             if "/" in gap.group():
                 yield Edit(*gap.span(), " ")

@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from negation_api.text.artefacts import shorten
 from negation_api.text.boxes import BOX_SIGNS
 from negation_api.text.forms import Forms
 from negation_api.text.lead_ins import LeadIns
@@ -25,6 +26,7 @@ from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.open_cues import MAX_CHARS, is_shortened
 from negation_api.text.reading import level, read, spell
+from negation_api.text.rows import is_of_item
 from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
 
@@ -90,7 +92,8 @@ _CANDIDATE = re.compile(
 )
 _END = re.compile(
     r"[.!?](?=[\"'”’)\]]{0,3}\s)|[:|\t]|  +"
-    r"|(?P<line>\r?\n|[\r\x0b\x0c\x85\u2028\u2029]|&#(?:1[03]|[xX]0?[aAdD]);)"
+    r"|(?P<line>\r?\n|[\r\x0b\x0c\x85\u2028\u2029]|&#(?:1[03]|[xX]0?[aAdD]);"
+    r"|</?[A-Za-z])"
     rf"|(?P<box>[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}])"
 )
 _ENUMERATOR = re.compile(r"[(\[]?(?:\d{1,2}|[A-Za-z])")
@@ -135,12 +138,14 @@ class SegmentedText:
 
     def __init__(self, text: str):
         self.text = level(text)  # every code point in its place
-        self._lines = Lines(self.text)
-        self._breaks = LineBreaks(self.text, self._lines)
-        self._sections = Sections(self.text)
+        shortened, self._places = shorten(text)
+        self._text = self.text if self._places is None else level(shortened)
+        self._lines = Lines(self._text)
+        self._breaks = LineBreaks(self._text, self._lines)
+        self._sections = Sections(self._text)
         self._heads = {s.body for s in self._sections.found if s.alone}
         sections = {section.start for section in self._sections.found}
-        self._forms = Forms(self.text, self._lines, self._heads, sections)
+        self._forms = Forms(self._text, self._lines, self._heads, sections)
         self._questions = self._forms.questions
         self._starts = [0]  # code point at which each sentence starts
         self._leads = [None]  # for each sentence the Span of its lead-in, or None
@@ -153,24 +158,36 @@ class SegmentedText:
 
     def sentence(self, entity: Span) -> Span:
         """Give the span of the sentence, or sentences, that hold *entity*."""
+        return self._outside(self._sentence(self._inside(entity)))
+
+    def _inside(self, entity: Span) -> Span:
+        return self._places.inside(entity) if self._places else entity
+
+    def _outside(self, span: Span | None) -> Span | None:
+        return self._places.outside(span) if self._places and span else span
+
+    def _sentence(self, entity: Span) -> Span:
         first = bisect_right(self._starts, entity.start) - 1
         after = bisect_left(self._starts, entity.end)
-        end = self._starts[after] if after < len(self._starts) else len(self.text)
+        end = self._starts[after] if after < len(self._starts) else len(self._text)
         return Span(self._starts[first], end)
 
     def regions(self, entity: Span) -> Regions:
         """Give where what is read of *entity* stands."""
+        entity = self._inside(entity)
         known = self._sections.at(entity.start)
         heading = Span(known.start, known.start + len(known.name)) if known else None
-        return Regions(self.sentence(entity), self._lead(entity), heading)
+        found = self._sentence(entity), self._lead(entity), heading
+        return Regions(*map(self._outside, found))
 
     def section(self, entity: Span) -> Section | None:
         """Give the section that *entity* stands in, or None."""
-        return self._sections.at(entity.start)
+        return self._sections.at(self._inside(entity).start)
 
     def num_read(self, entity: Span) -> int:
         """Give how many code points of the sentence round *entity* are read."""
-        start, end = _bounds(self.text, self.sentence(entity), entity)
+        entity = self._inside(entity)
+        start, end = _bounds(self._text, self._sentence(entity), entity)
         return end - start
 
     def mark(
@@ -188,9 +205,10 @@ class SegmentedText:
         >>> SegmentedText("FHx\\n\\n- gout\\n- lupus").mark(Span(14, 19), headed=True)
         'Family history: [entity] lupus [entity]'
         """
-        sentence = self.sentence(entity)
-        start, end = _bounds(self.text, sentence, entity)
-        entity = _without_cue(self.text, entity)
+        entity = self._inside(entity)
+        sentence = self._sentence(entity)
+        start, end = _bounds(self._text, sentence, entity)
+        entity = _without_cue(self._text, entity)
         lead = self._lead(entity)
         known = self._sections.at(entity.start)
         heading = _heading(known, sentence, section) if headed else ""
@@ -215,9 +233,9 @@ class SegmentedText:
         return None if span is None or span.end > entity.start else span
 
     def _cut(self) -> None:
-        leads = LeadIns(self.text, self._lines, self._heads, self._questions.answers)
+        leads = LeadIns(self._text, self._lines, self._heads, self._questions.answers)
         lead, line_start, number = None, 0, 0  # of the line
-        for found in _CANDIDATE.finditer(self.text):
+        for found in _CANDIDATE.finditer(self._text):
             kind = found.lastgroup
             if kind == "hidden":
                 continue
@@ -227,7 +245,9 @@ class SegmentedText:
             elif kind == "heading":
                 # "N, HTN:"
                 inside = self._forms.hides(found.start())
-                if not (inside or self._forms.parts(*found.span())):
+                of_item = is_of_item(found.group().rsplit("  ", 1)[-1])
+                of_item = of_item and self._text[found.start() - 1] == " "
+                if not (inside or of_item or self._forms.parts(*found.span())):
                     self._add(found.start(), None)
             else:
                 line = Span(line_start, found.start())
@@ -256,17 +276,17 @@ class SegmentedText:
     def _add(self, start: int, lead: Span | None) -> None:
         """Begin a sentence at *start*, instead of the last one if that is blank."""
         last = self._starts[-1]
-        if start - last <= 80 and not self.text[last:start].strip():
+        if start - last <= 80 and not self._text[last:start].strip():
             self._leads[-1] = lead
             if last:  # the first sentence starts with the text
                 self._starts[-1] = start
-        elif start < len(self.text):
+        elif start < len(self._text):
             self._starts.append(start)
             self._leads.append(lead)
 
     def _stops(self, start: int, found: re.Match) -> bool:
         """Tell whether the ``.``, ``!`` or ``?`` at *found* ends a sentence."""
-        text, at = self.text, found.start()
+        text, at = self._text, found.start()
         word = last_word(text, start, at).lstrip("(['\"")
         following = WORD.search(text, found.end(), found.end() + 50)
         after = following.group() if following else ""

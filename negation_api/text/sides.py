@@ -17,7 +17,7 @@ from negation_api.text.spans import Span
 _HELD = frozenset("positive positives present reports endorses admits".split())
 _DENIED = frozenset("negative negatives absent denies".split())
 _WORDS = rf"""(?: (?:pertinent|patient|pt)[ ] )? {any_of(_HELD | _DENIED)}
-    (?: [ ] (?: findings? | symptoms? | signs? | for | to ) )?"""
+    (?: [ ] (?: findings? | symptoms? | signs? | ros | history | hx | for | to ) )?"""
 _BEHIND = r"(?: [ ]? \( (?: \d{1,2} | [+-] ) \) )? :?+ [*_]{0,3}"
 _SIDE = rf"(?: [*_]{{0,3}} {_WORDS} {_BEHIND} )"
 _GAP = r"(?: [ ]*+[\t|][ ]*+ | [ ]{2,60}+ )"

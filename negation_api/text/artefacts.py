@@ -1,0 +1,108 @@
+"""What web pages and editors leave in a text: tags, entities, characters unseen.
+
+A text is read without them; :class:`Places` tells where what is read stands.
+"""
+
+import html
+import re
+from bisect import bisect_right
+
+from negation_api.text.spans import Span
+
+# Soft hyphens, zero-width characters, byte order marks, control characters.
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
+    "\ufe00-\ufe0f\ufeff]"
+)
+ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_TAG = r"<(?P<ends>/?)(?P<tag>[A-Za-z][\w:.-]{0,40})(?:\s[^<>\n]{0,200})?/?>"
+_ARTEFACT = re.compile(
+    rf"{_TAG}|(?P<breaks>&#(?:13|x0?d);&#(?:10|x0?a);)|{ENTITY.pattern}"
+    rf"|(?P<unseen>{UNSEEN.pattern}+)",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(r"</([A-Za-z][\w:.-]{0,40})\s?>")
+# Of the tags of a page, those that begin or end no line; a cell ends with a tab.
+_INLINE = frozenset("b i u span em strong a font sup sub small code q".split())
+_CELLS = frozenset(["td", "th"])
+_ALONE = frozenset("p br hr li".split())
+
+
+class Places:
+    """Where the pieces of a shortened text stand in the one that it was made of."""
+
+    def __init__(self):
+        self._outer: list[tuple[int, int]] = []  # what was taken out
+        self._inner: list[tuple[int, int]] = []  # what is in its place
+
+    def add(self, outer: tuple[int, int], inner: tuple[int, int]) -> None:
+        """Note that *inner* was made of *outer*, behind all before."""
+        self._outer.append(outer)
+        self._inner.append(inner)
+
+    def inside(self, span: Span) -> Span:
+        """Give where *span* of the whole text is in the shortened one."""
+        return _moved(span, self._outer, self._inner)
+
+    def outside(self, span: Span) -> Span:
+        """Give where *span* of the shortened text is in the whole one."""
+        return _moved(span, self._inner, self._outer)
+
+
+def _moved(span: Span, known: list, wanted: list) -> Span:
+    start, end = (_move(at, known, wanted) for at in (span.start, span.end))
+    return Span(start[0], end[1])
+
+
+def _move(at: int, known: list, wanted: list) -> tuple[int, int]:
+    """Give the first and the last place that *at* may be."""
+    piece = bisect_right(known, (at, at)) - 1
+    if piece < 0:
+        return at, at
+    start, end = known[piece]
+    if at < end or start == end == at:
+        return wanted[piece][0], wanted[piece][at > start]
+    moved = wanted[piece][1] + at - end
+    return moved, moved
+
+
+def shorten(text: str) -> tuple[str, Places | None]:
+    """Give *text* without artefacts, and its places; None if it has none.
+
+    >>> shorten("No&nbsp;fe\\u00adver")[0]
+    'No fever'
+    """
+    found = _ARTEFACT.finditer(text) if _may_hold_any(text) else ()
+    closed, pieces, length, at, places = None, [], 0, 0, Places()
+    for match in found:
+        if closed is None:
+            closed = {name.lower() for name in _CLOSED.findall(text)}
+        shown = _shown(match, closed)
+        if shown is None:
+            continue
+        pieces += [text[at : match.start()], shown]
+        length += match.start() - at
+        places.add(match.span(), (length, length + len(shown)))
+        length, at = length + len(shown), match.end()
+    return ("".join(pieces) + text[at:], places) if pieces else (text, None)
+
+
+def _may_hold_any(text: str) -> bool:
+    return "&" in text or "<" in text or not text.isascii()
+
+
+def _shown(match: re.Match, closed: set[str]) -> str | None:
+    """Give what is read for an artefact, None if it is none."""
+    if match["unseen"]:
+        return ""
+    if match["breaks"]:
+        return "\n"
+    if match["tag"]:
+        name = match["tag"].lower()
+        if name not in closed and name not in _ALONE:
+            return None
+        if name in _CELLS:
+            return "\t" if match["ends"] else ""
+        return " " if name in _INLINE else "\n"
+    shown = html.unescape(match.group())
+    return None if shown == match.group() else shown.replace("\r", "\n")

@@ -1,0 +1,40 @@
+"""One of several answers in brackets, as people circle it: "Fever   (Y)   N"."""
+
+import re
+from collections.abc import Iterator
+
+from negation_api.text.answers import SHORT, any_of, as_read
+from negation_api.text.edits import Claim, Edit
+from negation_api.text.lists import Lines
+
+_WORD = any_of(SHORT.union("? maybe none neg pos negative positive".split()))
+_CIRCLED = rf"(?: [(\[{{<*]{{1,2}} [ ]? {_WORD} [ ]? [)\]}}>*]{{1,2}} )"
+_ANSWERS = re.compile(
+    rf"""(?<=[\w)?%]) (?P<gap> [ \t:._\u2026-]++ | [?] [ \t]++ )
+    (?P<answers> (?: {_CIRCLED} | {_WORD} )
+      (?: [ \t/|]++ (?: {_CIRCLED} | {_WORD} (?!\w) ) ){{1,4}}+ )
+    (?= [ ]*+ $ | [ ]{{2}} | [ ]?\t )""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_CHOSEN = re.compile(_CIRCLED, re.VERBOSE | re.IGNORECASE)
+_BRACKETS = "()[]{}<>* "
+
+
+def read_circled(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
+    """Read the one that is in brackets, where it is the only one."""
+    if not any(map(text.__contains__, "([{<*")):
+        return
+    for found in _ANSWERS.finditer(text):
+        chosen = _CHOSEN.findall(found["answers"])
+        others = _CHOSEN.sub(" ", found["answers"]).lower()
+        if len(chosen) == 1 and others.strip(" \t/|"):
+            answer = chosen[0].strip(_BRACKETS)
+            if answer.lower() in re.split(r"[ \t/|]+", others):
+                continue
+            yield Claim(*found.span())
+            yield Edit(*found.span(), f": {as_read(answer)}")
+            end = lines.span(lines.at(found.start()))[1]
+            behind = text[found.end() : end]
+            yield found.end() + len(behind) - len(behind.lstrip()) + (
+                not behind.strip()
+            )
