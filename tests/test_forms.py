@@ -111,6 +111,9 @@ FORMS = {
     "Have you <gout>?\nYour answer: No\n\nAny rash?\nYour answer: Yes": (
         "Have you <gout>? No"
     ),
+    "(x) edema  (x) SOB when she walks  ( ) orthopnea  ( ) chest pain\n<O2> (x)": (
+        "<O2>"
+    ),
     # Signs and lists.
     "Sx:\n+ cough\n- rash\n- <fever>\n- edema\n+ PND": "Sx: - <fever>",
     "- gout\n- <HTN>\n- DM\n- CAD\n+ smoker": "<HTN>",

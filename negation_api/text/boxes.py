@@ -179,10 +179,7 @@ class Boxes:
     """
 
     def __init__(self, text: str, lines: Lines, taken: list[Claim]):
-        """Find them.
-
-        :param taken: where what looks like one is none.
-        """
+        """Find them, but for what is *taken*."""
         self._text, self._lines = text, lines
         self._rows, self._marks, self._headings = [], {}, set()
         for line, boxes in _found(text, lines, taken):
@@ -334,11 +331,14 @@ class Boxes:
                 yield rest
 
     def _end(self, row: Row) -> Iterator[int]:
-        """Cut after a line that ends with the answer to its question."""
-        rest = self._text[row.boxes[-1].pair[1] : row.end]
-        is_last = row.line + 1 == len(self._lines)
-        if row.groups[-1].are_choices and not (is_last or rest.strip(_BARS)):
-            yield from {self._lines.first(row.line + 1)} - self.hanging
+        """Cut after a line of many boxes, or that ends with its question's answer."""
+        if row.line + 1 == len(self._lines):
+            return
+        rest, below = row.boxes[-1].pair[1], self._lines.first(row.line + 1)
+        many = len(row.boxes) > 2 and not self._text[below : below + 1].islower()
+        asked = row.groups[-1].are_choices
+        if many or asked and not self._text[rest : row.end].strip(_BARS):
+            yield from {below} - self.hanging
 
     def _choice(self, box, group: Group, until: int, asks_after, marks) -> Edit:
         """Read a choice; *until* is where the next begins."""

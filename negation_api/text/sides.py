@@ -17,8 +17,9 @@ from negation_api.text.spans import Span
 _HELD = frozenset("positive positives present reports endorses admits".split())
 _DENIED = frozenset("negative negatives absent denies".split())
 _WORDS = rf"""(?: (?:pertinent|patient|pt)[ ] )? {any_of(_HELD | _DENIED)}
-    (?: [ ] (?: findings? | symptoms? | signs? | ros | history | hx | for | to ) )?"""
-_BEHIND = r"(?: [ ]? \( (?: \d{1,2} | [+-] ) \) )? :?+ [*_]{0,3}"
+    (?: [ ] (?: findings? | symptoms? | signs? | for | to ) )?"""
+_BEHIND = r"""(?: [ ] (?: ros | history | hx ) )?
+    (?: [ ]? \( (?: \d{1,2} | [+-] ) \) )? :?+ [*_]{0,3}"""
 _SIDE = rf"(?: [*_]{{0,3}} {_WORDS} {_BEHIND} )"
 _GAP = r"(?: [ ]*+[\t|][ ]*+ | [ ]{2,60}+ )"
 # Other columns may stand before these and behind: "System   Positive   Denies   Notes".
