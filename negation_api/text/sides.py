@@ -187,7 +187,7 @@ class _Table:
             if column is None and not columns and cell[0] - start + self._start < left:
                 column = _Column(start, start)  # its first column has no heading
             columns.append(column)
-        if None not in columns and len({*columns}) == len(columns):
+        if None not in columns and len({c.start for c in columns}) == len(columns):
             return list(zip(columns, given))
         same = len(given) == len(self._columns)
         return list(zip(self._columns, given)) if same else None
