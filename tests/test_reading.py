@@ -389,6 +389,7 @@ PAGE = (
     '<note><section title="PMH"><item>gout</item><item>No stroke</item></section>'
     "<table><tr><th>Negative</th><th>Positive</th></tr>"
     "<tr><td>fever</td><td>cough</td></tr></table>"
+    "<p>Seen on <DATE>May 3</DATE>, <x:y>Ann</x:y> has no <z>lupus</z>.</p>"
     "<p>Seen by <DOCTOR> for rash.</p><td>open</note>"
 )
 
@@ -400,6 +401,7 @@ PAGE = (
         ("stroke", "No [entity] stroke [entity]"),
         ("fever", "Negative: [entity] fever [entity]"),
         ("cough", "Positive: [entity] cough [entity]"),
+        ("lupus", "Seen on May 3, Ann has no [entity] lupus [entity]."),
         ("rash", "Seen by <DOCTOR> for [entity] rash [entity]."),
     ],
 )

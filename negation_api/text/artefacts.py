@@ -26,6 +26,7 @@ _CLOSED = re.compile(r"</([A-Za-z][\w:.-]{0,40})\s?>")
 _INLINE = frozenset("b i u span em strong a font sup sub small code q".split())
 _CELLS = frozenset(["td", "th"])
 _ALONE = frozenset("p br hr li".split())
+_LINES = _ALONE.union("ul ol dl dt dd tr div table h1 h2 h3 h4 h5 h6".split())
 
 
 class Places:
@@ -103,6 +104,21 @@ def _shown(match: re.Match, closed: set[str]) -> str | None:
             return None
         if name in _CELLS:
             return "\t" if match["ends"] else ""
-        return " " if name in _INLINE else "\n"
+        if name in _INLINE:
+            return " "
+        return "\n" if name in _LINES or _ends_line(match) else _between(match)
     shown = html.unescape(match.group())
     return None if shown == match.group() else shown.replace("\r", "\n")
+
+
+def _ends_line(tag: re.Match) -> bool:
+    """Tell whether *tag* stands beside another, or at the end of a line."""
+    text, start, end = tag.string, *tag.span()
+    before, behind = text[max(0, start - 1) : start], text[end : end + 1]
+    return before in ("", ">", "\n") or behind in ("", "<", "\n")
+
+
+def _between(tag: re.Match) -> str:
+    """Give what is read for a tag in running text: "on <DATE>2020</DATE>"."""
+    beside = tag.string[tag.start() - 1] + tag.string[tag.end()]
+    return "" if any(map(str.isspace, beside)) or beside[1] in ".,;:" else " "
