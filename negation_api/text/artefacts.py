@@ -70,8 +70,8 @@ def _move(at: int, known: list, wanted: list) -> tuple[int, int]:
 def shorten(text: str) -> tuple[str, Places | None]:
     """Give *text* without artefacts, and its places; None if it has none.
 
-    >>> shorten("No&nbsp;fe\\u00adver")[0]
-    'No fever'
+    >>> shorten("No&#32;fever&amp;chills")[0]
+    'No fever&chills'
     """
     found = _ARTEFACT.finditer(text) if _may_hold_any(text) else ()
     closed, pieces, length, at, places = None, [], 0, 0, Places()

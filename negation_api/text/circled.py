@@ -35,6 +35,6 @@ def read_circled(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
             yield Edit(*found.span(), f": {as_read(answer)}")
             end = lines.span(lines.at(found.start()))[1]
             behind = text[found.end() : end]
-            yield found.end() + len(behind) - len(behind.lstrip()) + (
-                not behind.strip()
-            )
+            begins = end - len(behind.lstrip()) if behind.strip() else end + 1
+            if begins < len(text):
+                yield begins

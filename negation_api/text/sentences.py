@@ -158,7 +158,8 @@ class SegmentedText:
 
     def sentence(self, entity: Span) -> Span:
         """Give the span of the sentence, or sentences, that hold *entity*."""
-        return self._outside(self._sentence(self._inside(entity)))
+        found = self._outside(self._sentence(self._inside(entity)))
+        return Span(min(found.start, entity.start), max(found.end, entity.end))
 
     def _inside(self, entity: Span) -> Span:
         return self._places.inside(entity) if self._places else entity
@@ -174,11 +175,11 @@ class SegmentedText:
 
     def regions(self, entity: Span) -> Regions:
         """Give where what is read of *entity* stands."""
-        entity = self._inside(entity)
-        known = self._sections.at(entity.start)
+        inside = self._inside(entity)
+        known = self._sections.at(inside.start)
         heading = Span(known.start, known.start + len(known.name)) if known else None
-        found = self._sentence(entity), self._lead(entity), heading
-        return Regions(*map(self._outside, found))
+        lead = self._outside(self._lead(inside))
+        return Regions(self.sentence(entity), lead, self._outside(heading))
 
     def section(self, entity: Span) -> Section | None:
         """Give the section that *entity* stands in, or None."""
