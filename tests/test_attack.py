@@ -141,6 +141,15 @@ def test_the_longest_form_is_answered_within_a_second(client, head, row):
 
 
 @pytest.mark.system
+def test_a_long_line_to_write_on_is_read_within_a_second(client):
+    body = {
+        "text": "Fever (Y) N\n" + "_" * 160_000,
+        "entities": [{"start": 0, "end": 5}],
+    }
+    assert assert_is_soon_answered(client, body).status_code == 200
+
+
+@pytest.mark.system
 def test_many_cells_between_two_answers_are_read_within_a_second(client):
     text = "Edema none | " + "a | " * 90_000 + "Rub no"
     assert assert_is_soon_answered(client, note(text)).status_code == 200

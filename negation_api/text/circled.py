@@ -10,7 +10,7 @@ from negation_api.text.lists import Lines
 _WORD = any_of(SHORT.union("? maybe none neg pos negative positive".split()))
 _CIRCLED = rf"(?: [(\[{{<*]{{1,2}} [ ]? {_WORD} [ ]? [)\]}}>*]{{1,2}} )"
 _ANSWERS = re.compile(
-    rf"""(?<=[\w)?%]) (?P<gap> [ \t:._\u2026-]++ | [?] [ \t]++ )
+    rf"""(?: (?<=[^\W_]) | (?<=[)?%]) ) (?P<gap> [ \t:._\u2026-]++ | [?] [ \t]++ )
     (?P<answers> (?: {_CIRCLED} | {_WORD} )
       (?: [ \t/|]++ (?: {_CIRCLED} | {_WORD} (?!\w) ) ){{1,4}}+ )
     (?= [ ]*+ $ | [ ]{{2}} | [ ]?\t )""",
