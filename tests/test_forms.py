@@ -122,6 +122,21 @@ FORMS = {
         "SUSPECTED DIAGNOSES: <Vasculitis>"
     ),
     "Pain resolved\n- <gout>": "<gout>",
+    # What looks like these.
+    "GI:\tDenies\n- <cough>\n- fever": "GI: Denies: <cough>",
+    "   Denies\n   - <cough>": ": Denies: <cough>",
+    "1. Pneumonia\n   Resolved\n2. <HTN>\n3. DM": "<HTN>",
+    "# AKI\nresolved\n# <HTN>\nstable": "<HTN>",
+    "Impression:   probable\n<pneumonia>": "Impression: probable <pneumonia>",
+    "Findings...possible\n<pneumonia>": "Findings...possible <pneumonia>",
+    "Past: no MI   Present: <chest pain>": "Present: <chest pain>",
+    "Allergies: none  Status: post <CABG>": "Status: post <CABG>",
+    "Problems:\n- <HTN>\n- CKD\n+ new AFib\n+ gout flare": "Problems: <HTN>",
+    "<Penicillin allergy>: no (unknown)": "<Penicillin allergy>: no (unknown)",
+    "Positive | Negative\n--- | ---\nfever | cough\n\nPlan | <gout>": "Plan <gout>",
+    "Positive   Negative\nfever      chills\nAssessment   <sepsis>": (
+        "Assessment <sepsis>"
+    ),
     # Findings in the columns of a table.
     "Sys | Positive | Negative | Notes\nResp | cough | rales | has <gout>": (
         "Notes: has <gout>"

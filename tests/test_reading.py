@@ -410,6 +410,11 @@ def test_of_a_page_the_tags_are_not_read(words, read):
     assert SegmentedText(PAGE).mark(Span(start, start + len(words))) == read
 
 
+def test_words_of_tags_are_no_words_of_the_text():
+    shown = SegmentedText(PAGE).text
+    assert len(shown) == len(PAGE) and "title" not in shown and "DOCTOR" in shown
+
+
 @given(st.text(max_size=60), st.randoms())
 @settings(max_examples=60, deadline=None)
 def test_offsets_of_sentences_are_those_of_the_text(text, rng):

@@ -41,6 +41,14 @@ class Places:
         self._outer.append(outer)
         self._inner.append(inner)
 
+    def masked(self, text: str) -> str:
+        """Give the whole *text* with blanks for what was taken out."""
+        pieces, at = [], 0
+        for start, end in self._outer:
+            pieces += [text[at:start], " " * (end - start)]
+            at = end
+        return "".join(pieces) + text[at:]
+
     def inside(self, span: Span) -> Span:
         """Give where *span* of the whole text is in the shortened one."""
         return _moved(span, self._outer, self._inner)

@@ -18,6 +18,7 @@ _ANSWERS = re.compile(
 )
 _CHOSEN = re.compile(_CIRCLED, re.VERBOSE | re.IGNORECASE)
 _BRACKETS = "()[]{}<>* "
+_PAIRED = frozenset("y n yes no pos neg positive negative".split())
 
 
 def read_circled(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
@@ -29,7 +30,9 @@ def read_circled(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
         others = _CHOSEN.sub(" ", found["answers"]).lower()
         if len(chosen) == 1 and others.strip(" \t/|"):
             answer = chosen[0].strip(_BRACKETS)
-            if answer.lower() in re.split(r"[ \t/|]+", others):
+            beside = re.split(r"[ \t/|]+", others.strip(" \t/|"))
+            remark = len(beside) == 1 and answer.lower() not in _PAIRED
+            if remark or answer.lower() in beside:
                 continue
             yield Claim(*found.span())
             yield Edit(*found.span(), f": {as_read(answer)}")

@@ -175,7 +175,7 @@ class Lines:
 
     @cached_property
     def _signs(self) -> set[int]:
-        """The lines of runs that begin with a plus or a minus, a third with a plus."""
+        """The lines of runs with a plus or a minus, that begin and end with a plus."""
         found = {
             n for n in range(len(self)) if _SIGN.match(self._text, self._firsts[n])
         }
@@ -184,8 +184,8 @@ class Lines:
             if line - 1 not in found:
                 after = next(n for n in count(line) if n not in found)
                 run = range(line, after)
-                pluses = sum(self._text[self._firsts[n]] == "+" for n in run)
-                signs.update(run if pluses > 1 and 3 * pluses >= len(run) else ())
+                ends = {self._text[self._firsts[n]] for n in (run[0], run[-1])}
+                signs.update(run if ends == {"+"} else ())
         return signs
 
     def _signed(self, minuses: set[int]) -> set[int]:

@@ -109,7 +109,7 @@ def leads_list(piece: str, marked: bool = True) -> bool:
     """
     if piece[-1:] in ".,;!?(/&" or len(piece) > MAX_CHARS:
         return False
-    if marked and _IS_STATUS.fullmatch(piece.lower()):
+    if marked and piece.isupper() and _IS_STATUS.fullmatch(piece.lower()):
         return True
     words = _behind(_LEADING if marked else _ANNOUNCING, piece)
     known = _ANNOUNCED | _ADJECTIVES if marked else _ANNOUNCED
@@ -117,7 +117,7 @@ def leads_list(piece: str, marked: bool = True) -> bool:
         return False
     if not words and _BARE.search(piece) and " " not in piece.strip("<> "):
         return False  # an answer
-    if not words and _SET_APART.search(piece):
+    if not words and _IS_RESULT.search(piece.lower()):
         return False
     return not holds_finding(plain_words(piece))
 
@@ -152,7 +152,7 @@ def _is_adjective(word: str) -> bool:
 
 _BARE = re.compile(r"(?:no|without|w/o)\Z", re.IGNORECASE)
 _PARTED = re.compile(r"[,;:!?]")
-_SET_APART = re.compile(r"[._\u2026]{3}|\t|[ ]{3}")  # an answer in its column
+_IS_RESULT = re.compile(r"[._\u2026]{3}[ ]?(?:negative|positive|neg)\W*\Z")
 # The heading of a list, which says the status of its items.
 _IS_STATUS = re.compile(
     r"\W*(?:suspected|possible|probable|excluded|ruled out|resolved)"

@@ -11,6 +11,7 @@ from itertools import chain, pairwise
 from negation_api.text.answers import (
     AMOUNT,
     ANSWER,
+    ANSWERS,
     BARE_ANSWER,
     KIND,
     STATUS,
@@ -101,6 +102,8 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             found = []
         if found:
             rows[line] = found
+    for line in [line for line in rows if _is_lonely(rows, line)]:
+        del rows[line]
     for line, found in rows.items():
         end = lines.span(line)[1]
         for match in found:
@@ -119,6 +122,15 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
                 yield lines.span(line + 1)[0]
         elif found[-1]["colon"] == "?" and rest < end and text[last] != ",":
             yield rest
+
+
+def _is_lonely(rows: dict[int, list[re.Match]], line: int) -> bool:
+    """Tell whether a line ends with a status that is in no column of them."""
+    last = rows[line][-1]
+    if last["answer"].lower() in ANSWERS or _AMOUNT.fullmatch(last["answer"]):
+        return False
+    parted = not {*(last["gap"] or "")}.isdisjoint("|\t")
+    return not parted and rows.keys().isdisjoint([line - 1, line + 1])
 
 
 def _bars(text: str, start: int, end: int) -> Iterator[int]:
@@ -271,7 +283,12 @@ _UNFILLED = (
     r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\]"
     rf"|\{{(?!{ANSWER}:)[^{{}}\n]{{1,40}}:\d{{1,12}}\}})"  # an item of Epic's lists
 )
-_OF_ITEM = frozenset("status certainty state outcome present verification".split())
+_OF_ITEM = frozenset("status certainty verification".split())
+_ITEM = re.compile(
+    r"\W*(?:problem|diagnos[ei]s|dx|condition|finding|symptom|disease|medication"
+    r"|drug)s?[ #\d]*:[^:\n]*",
+    re.IGNORECASE,
+)
 _TO_FILL = re.compile(rf"[ \t]*+{_UNFILLED}(?=(?P<gap>[ \t|;]*))")
 _IS_TO_FILL = re.compile(_UNFILLED)
 # What leads in a line and is said of all its labels: "Denies: GI: ...; GU: ...".
@@ -282,13 +299,13 @@ SAID_OF_ALL = re.compile(
 )
 
 
-def is_of_item(label: str) -> bool:
-    """Tell whether what *label* says is of the item before it.
+def is_of_item(before: str, label: str) -> bool:
+    """Tell whether what *label* says is of the item *before* it in its line.
 
-    >>> is_of_item("Status"), is_of_item("Plan")
+    >>> is_of_item("Problem: gout  ", "Status"), is_of_item("CABG: no  ", "Status")
     (True, False)
     """
-    return label.strip(" \t:").lower() in _OF_ITEM
+    return label.strip(" \t:").lower() in _OF_ITEM and bool(_ITEM.fullmatch(before))
 
 
 def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
@@ -321,7 +338,7 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
             if not _leads(label, gap, text[gap.end() : until]):
                 yield Edit(edge, edge, " unknown")
                 yield gap.end()
-        elif gap and not is_of_item(text[gap.end() : until]):
+        elif gap and not is_of_item(text[start : gap.start()], text[gap.end() : until]):
             yield gap.end()
             if "/" in gap.group():
                 yield Edit(*gap.span(), " ")

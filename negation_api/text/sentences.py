@@ -137,9 +137,10 @@ class SegmentedText:
     """
 
     def __init__(self, text: str):
-        self.text = level(text)  # every code point in its place
         shortened, self._places = shorten(text)
-        self._text = self.text if self._places is None else level(shortened)
+        self._text = level(shortened)
+        # Every code point in its place.
+        self.text = level(self._places.masked(text)) if self._places else self._text
         self._lines = Lines(self._text)
         self._breaks = LineBreaks(self._text, self._lines)
         self._sections = Sections(self._text)
@@ -246,8 +247,9 @@ class SegmentedText:
             elif kind == "heading":
                 # "N, HTN:"
                 inside = self._forms.hides(found.start())
-                of_item = is_of_item(found.group().rsplit("  ", 1)[-1])
-                of_item = of_item and self._text[found.start() - 1] == " "
+                *beside, label = found.group().rsplit("  ", 1)
+                before = self._text[line_start : found.start()][-80:] + "".join(beside)
+                of_item = is_of_item(before, label)
                 if not (inside or of_item or self._forms.parts(*found.span())):
                     self._add(found.start(), None)
             else:

@@ -11,7 +11,7 @@ from negation_api.text.edits import Claim, Edit, Lead
 from negation_api.text.flowsheets import ASKS_TO_CHOOSE
 from negation_api.text.lists import Lines
 from negation_api.text.rows import SAID_OF_ALL, is_prose
-from negation_api.text.sections import RELATIVES
+from negation_api.text.sections import RELATIVES, kind_of
 from negation_api.text.spans import Span
 
 _HELD = frozenset("positive positives present reports endorses admits".split())
@@ -141,8 +141,8 @@ class _Table:
             if row is not None:
                 rows.append(row)
                 last = line
-            elif not self._barred or line - last > 1:  # a wrapped line is let pass
-                break
+            elif not self._barred or line - last > 1 or lines.is_blank(line):
+                break  # of a table with bars one wrapped line is let pass
         return last, rows
 
     def _row(self, start: int, end: int) -> list[Cell] | None:
@@ -201,8 +201,10 @@ class _Table:
         words = self._text[slice(*cell)]
         if not words or column.word is None:
             return True
-        alone = num_cells == 1 and not self._barred
-        return not (words[-1] in ":?" or alone and _ends(words))
+        if words[-1] in ":?" or kind_of(words) is not None:
+            return False
+        alone = num_cells == 1 and _ends(words)
+        return self._barred or not (alone or ": " in words)
 
 
 def _are_findings(text: str, rows: list[list[Cell]]) -> bool:
