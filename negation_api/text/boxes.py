@@ -41,7 +41,8 @@ _BOX = re.compile(
     | (?<![\d_]) (?P<line> _{{2,10}}+ ) (?![\d_])
     | (?P<sign> [{EMPTY}{TICKS}{FULL}{_CROSSES}{X_BOXES}] ) \ufe0f?
     | (?<!\w) (?P<latin> [{"".join(_LATIN)}] ) (?= [ \t] | (?-i: [A-Z] ) )
-    | (?P<ring> [{_RINGS}] )""",
+    | (?P<ring> [{_RINGS}]
+        | (?<!\S) O (?= [ ]{{1,2}} (?: yes|no|unknown|n/a ) \b ) )""",
     re.VERBOSE | re.IGNORECASE,
 )
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
@@ -540,7 +541,8 @@ def _join(boxes: list[Box], columns: str) -> list[Box]:
 def _box(match: re.Match) -> Box:
     mark = match[match.lastgroup].strip(" _").lower() or " "
     mark = _LATIN.get(mark, mark)
-    mark = " " if mark in EMPTY + _ROUND_EMPTY else mark
+    is_letter = match.lastgroup == "ring" and mark == "o"  # beside a ring that is full
+    mark = " " if is_letter or mark in EMPTY + _ROUND_EMPTY else mark
     return Box(mark, *match.span(), match.span())
 
 
