@@ -15,13 +15,14 @@ UNSEEN = re.compile(
     "\ufe00-\ufe0f\ufeff]"
 )
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
-_TAG = r"<(?P<ends>/?)(?P<tag>[A-Za-z][\w:.-]{0,40})(?:\s[^<>\n]{0,200})?/?>"
+_NAME = r"[A-Za-z][\w:.-]{0,40}"
+_TAG = rf"<(?P<ends>/?)(?P<tag>{_NAME})(?:\s[^<>\n]{{0,200}})?/?>"
 _ARTEFACT = re.compile(
     rf"{_TAG}|(?P<breaks>&#(?:13|x0?d);&#(?:10|x0?a);)|{ENTITY.pattern}"
     rf"|(?P<unseen>{UNSEEN.pattern}+)",
     re.IGNORECASE,
 )
-_CLOSED = re.compile(r"</([A-Za-z][\w:.-]{0,40})\s?>")
+_CLOSED = re.compile(rf"</({_NAME})\s?>")
 # Of the tags of a page, those that begin or end no line; a cell ends with a tab.
 _INLINE = frozenset("b i u span em strong a font sup sub small code q".split())
 _CELLS = frozenset(["td", "th"])
@@ -81,11 +82,11 @@ def shorten(text: str) -> tuple[str, Places | None]:
     >>> shorten("No&#32;fever&amp;chills")[0]
     'No fever&chills'
     """
-    found = _ARTEFACT.finditer(text) if _may_hold_any(text) else ()
-    closed, pieces, length, at, places = None, [], 0, 0, Places()
-    for match in found:
-        if closed is None:
-            closed = {name.lower() for name in _CLOSED.findall(text)}
+    if not ("&" in text or "<" in text or not text.isascii()):
+        return text, None
+    closed = {name.lower() for name in _CLOSED.findall(text)}
+    pieces, length, at, places = [], 0, 0, Places()
+    for match in _ARTEFACT.finditer(text):
         shown = _shown(match, closed)
         if shown is None:
             continue
@@ -94,10 +95,6 @@ def shorten(text: str) -> tuple[str, Places | None]:
         places.add(match.span(), (length, length + len(shown)))
         length, at = length + len(shown), match.end()
     return ("".join(pieces) + text[at:], places) if pieces else (text, None)
-
-
-def _may_hold_any(text: str) -> bool:
-    return "&" in text or "<" in text or not text.isascii()
 
 
 def _shown(match: re.Match, closed: set[str]) -> str | None:

@@ -39,7 +39,7 @@ _BOX = re.compile(
     | [\[(] [ ]? (?P<dot> [{_DOTS}] ) [ ]? [\])]
     | (?<![\d_]) _{{1,5}}+ (?P<blank> [xX] | {_INSIDE} ) _{{1,5}}+ (?![\d_])
     | (?<![\d_]) (?P<line> _{{2,10}}+ ) (?![\d_])
-    | (?P<sign> [{EMPTY}{TICKS}{FULL}{_CROSSES}{X_BOXES}] ) \ufe0f?
+    | (?P<sign> [{EMPTY}{TICKS}{FULL}{_CROSSES}{X_BOXES}] )
     | (?<!\w) (?P<latin> [{"".join(_LATIN)}] ) (?= [ \t] | (?-i: [A-Z] ) )
     | (?P<ring> [{_RINGS}]
         | (?<!\S) O (?= [ ]{{1,2}} (?: yes|no|unknown|n/a ) \b ) )""",

@@ -10,13 +10,14 @@ from negation_api.text.lists import Lines
 _WORD = any_of(SHORT.union("? maybe none neg pos negative positive".split()))
 _CIRCLED = rf"(?: [(\[{{<*]{{1,2}} [ ]? {_WORD} [ ]? [)\]}}>*]{{1,2}} )"
 _ANSWERS = re.compile(
-    rf"""(?: (?<=[^\W_]) | (?<=[)?%]) ) (?P<gap> [ \t:._\u2026-]++ | [?] [ \t]++ )
+    rf"""(?: (?<=[^\W_]) | (?<=[)?%]) ) (?: [ \t:._\u2026-]++ | [?] [ \t]++ )
     (?P<answers> (?: {_CIRCLED} | {_WORD} )
       (?: [ \t/|]++ (?: {_CIRCLED} | {_WORD} (?!\w) ) ){{1,4}}+ )
     (?= [ ]*+ $ | [ ]{{2}} | [ ]?\t )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _CHOSEN = re.compile(_CIRCLED, re.VERBOSE | re.IGNORECASE)
+_OTHER = re.compile(r"[^ \t/|]+")
 _BRACKETS = "()[]{}<>* "
 _PAIRED = frozenset("y n yes no pos neg positive negative".split())
 
@@ -27,10 +28,9 @@ def read_circled(text: str, lines: Lines) -> Iterator[int | Edit | Claim]:
         return
     for found in _ANSWERS.finditer(text):
         chosen = _CHOSEN.findall(found["answers"])
-        others = _CHOSEN.sub(" ", found["answers"]).lower()
-        if len(chosen) == 1 and others.strip(" \t/|"):
+        beside = _OTHER.findall(_CHOSEN.sub(" ", found["answers"]).lower())
+        if len(chosen) == 1 and beside:
             answer = chosen[0].strip(_BRACKETS)
-            beside = re.split(r"[ \t/|]+", others.strip(" \t/|"))
             remark = len(beside) == 1 and answer.lower() not in _PAIRED
             if remark or answer.lower() in beside:
                 continue

@@ -126,9 +126,14 @@ def column_at(columns: list[tuple[int, int]], at: int) -> tuple[int, int] | None
     return near[0] if len(near) == 1 else None
 
 
+def is_parted(text: str, start: int, end: int) -> bool:
+    """Tell whether bars or tabs part the cells of a line."""
+    return bool(_BREAK.search(text, start, end))
+
+
 def cells_of(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Give where the words of each cell of a line start and end."""
-    if _BREAK.search(text, start, end):
+    if is_parted(text, start, end):
         return _split(text, start, end)
     return [phrase.span() for phrase in _PHRASE.finditer(text, start, end)]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from negation_api.text.answers import ANSWER, ANSWERS, CHOICES, as_read
-from negation_api.text.columns import MAX_COLUMNS, cells_of, column_at
+from negation_api.text.columns import MAX_COLUMNS, cells_of, column_at, is_parted
 from negation_api.text.edits import Claim, Edit
 from negation_api.text.lists import Lines
 from negation_api.text.rows import is_prose
@@ -59,10 +59,7 @@ def _above(text: str, line: int, lines: Lines) -> int | None:
 def _pairs(text: str, heading: _Cell, row: _Cell) -> list[tuple[_Cell, _Cell]]:
     """Give each answer's heading, and the answer, if they are of one row."""
     asked, given = cells_of(text, *heading), cells_of(text, *row)
-    parted = [
-        "|" in line or "\t" in line
-        for line in (text[slice(*heading)], text[slice(*row)])
-    ]
+    parted = [is_parted(text, *line) for line in (heading, row)]
     if all(parted) and len(given) == len(asked) + 1:
         given = given[1:]  # when they were given
     if len(asked) == len(given):

@@ -70,7 +70,7 @@ class Forms:
         self.answers = boxes.hanging.union(self.questions.answers)
         whole = rows.whole_rows(text, lines)
         found = list(self._find(first, boxes, lines, sections, whole))
-        cuts = {item for item in found if isinstance(item, int)}
+        cuts = {item for item in found if isinstance(item, int)} - boxes.hanging
         below = {lines.first(line) for line in whole if line - 1 in whole}
         self.rows = {
             start
@@ -78,7 +78,8 @@ class Forms:
             if not rows.is_headed(text, lines, lines.at(start))
         }
         self.cuts = sorted(cuts)
-        self.leads = {item.item: item.span for item in found if isinstance(item, Lead)}
+        leads = [item for item in found if isinstance(item, Lead)]
+        self.leads = {lead.item: lead.span for lead in leads}
         edits = [item for item in found if isinstance(item, Edit)]
         for start, end in lines.markers.items():
             edits.append(Edit(start, boxes.contents.get(start, end), ""))
@@ -105,9 +106,7 @@ class Forms:
             rows.items(text, lines, whole), inline.items(text, lines), _led(text, lines)
         )
         free = (other for other in others if not _is_claimed(claims, other))
-        for item in chain(found, free, _tables(text)):
-            if item not in boxes.hanging:
-                yield item
+        return chain(found, free, _tables(text))
 
     def read(self, start: int, end: int, letters: bool = True) -> str:
         """Give ``text[start:end]`` as a reader takes it.

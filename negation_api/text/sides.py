@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from negation_api.text.answers import ANSWERS, CHOICES, any_of
 from negation_api.text.boxes import is_box
-from negation_api.text.columns import MARK, SLACK, cells_of, column_at
+from negation_api.text.columns import MARK, SLACK, cells_of, column_at, is_parted
 from negation_api.text.edits import Claim, Edit, Lead
 from negation_api.text.flowsheets import ASKS_TO_CHOOSE
 from negation_api.text.lists import Lines
@@ -102,7 +102,7 @@ class _Table:
     def __init__(self, text: str, start: int, end: int):
         self._text, self._start = text, start
         self._barred = "|" in text[start:end]
-        self._parted = self._barred or "\t" in text[start:end]
+        self._parted = is_parted(text, start, end)
         self._framed = _is_framed(text, start, end)
         self._columns = []
         for cell in _trimmed(cells_of(text, start, end)):
@@ -153,8 +153,10 @@ class _Table:
         if not any(map(str.isalnum, text[start:end])):
             return []  # a rule
         given = _trimmed(cells_of(text, start, end))
-        pairs = self._parted_row(start, end, given) if self._parted else None
-        pairs = pairs if self._parted else self._aligned_row(start, given)
+        if self._parted:
+            pairs = self._parted_row(start, end, given)
+        else:
+            pairs = self._aligned_row(start, given)
         if pairs is None or not all(self._is_cell(*pair, len(pairs)) for pair in pairs):
             return None
         cells, edge = [], start
@@ -169,8 +171,7 @@ class _Table:
 
     def _parted_row(self, start: int, end: int, given: list) -> list[tuple] | None:
         """Give each cell with its column where bars or tabs part them."""
-        line = self._text[start:end]
-        if not ("|" in line or "\t" in line):
+        if not is_parted(self._text, start, end):
             return None
         if not self._framed and _is_framed(self._text, start, end):
             given = [(start, start), *given]  # nothing is in the first one
