@@ -50,6 +50,9 @@ READ = {
     "positive for flu\nrapid <strep> neg": "rapid <strep> neg",
     "negative for flu and\n<strep> positive": "negative for flu and <strep> positive",
     "the swab of the boy\n<strep> positive": "the swab of the boy <strep> positive",
+    "possible uti\nlongstanding <af> on apixaban": "longstanding <af> on apixaban",
+    "no haematuria\nleft <stent> in situ": "left <stent> in situ",
+    "no change of the\nlongstanding <murmur>": "no change of the longstanding <murmur>",
     # A line that denies one finding, above words of another.
     "no fever\n<skin> warm": "<skin> warm",
     "no cough\n<insulin> started last week": "<insulin> started last week",

@@ -71,12 +71,11 @@ class Forms:
         whole = rows.whole_rows(text, lines)
         found = list(self._find(first, boxes, lines, sections, whole))
         cuts = {item for item in found if isinstance(item, int)} - boxes.hanging
-        below = {lines.first(line) for line in whole if line - 1 in whole}
-        self.rows = {
-            start
-            for start in below & cuts - sections
-            if not rows.is_headed(text, lines, lines.at(start))
-        }
+        self.rows = (cuts - sections).intersection(
+            lines.first(line)
+            for line in whole
+            if line - 1 in whole and not rows.is_headed(text, lines, line)
+        )
         self.cuts = sorted(cuts)
         leads = [item for item in found if isinstance(item, Lead)]
         self.leads = {lead.item: lead.span for lead in leads}
@@ -105,8 +104,9 @@ class Forms:
         others = chain(
             rows.items(text, lines, whole), inline.items(text, lines), _led(text, lines)
         )
-        free = (other for other in others if not _is_claimed(claims, other))
-        return chain(found, free, _tables(text))
+        if claims:
+            others = (other for other in others if not _is_claimed(claims, other))
+        return chain(found, others, _tables(text))
 
     def read(self, start: int, end: int, letters: bool = True) -> str:
         """Give ``text[start:end]`` as a reader takes it.

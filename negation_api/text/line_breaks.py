@@ -47,11 +47,13 @@ _OWN_CUE = re.compile(
     r"|possible|neg|pos|r/o|without|w/o|feels|states|presents|will|if|continue|return"
     r"|follow|mother|father|family|lives|smokes|drinks|allergic|a&o|alert)\b"
 )
-# A short line that ends with its status, and with nothing behind it: "strep positive".
+# A short line that ends with its status, and with nothing behind it: "strep positive";
+# or that begins with what no finding denied above it has: "longstanding AF".
 _OWN_STATUS = re.compile(
-    r"(?:[^\s.,;:]{2,20}[ \t]){1,3}"
+    r"(?:known|long-?standing|ongoing)[ \t]|(?:[^\s.,;:]{2,20}[ \t]){1,3}"
     r"(?:positive|negative|pos|neg|\+ve|-ve|present|absent|denied|stable|resolved"
-    r"|improved|improving|normal|unchanged|controlled|pending|noted)\.?[ \t]*(?=\n|\Z)"
+    r"|improved|improving|normal|unchanged|controlled|pending|noted|in (?:situ|place))"
+    r"\.?[ \t]*(?=\n|\Z)"
 )
 # A line hardly begins a statement with one of these: it goes on with the one above.
 _CONTINUES = re.compile(

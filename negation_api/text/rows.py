@@ -94,9 +94,14 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
     :param known: the lines that are read as a whole.
     """
     rows = {}
-    for line, found in lines.group(_ANSWERED.finditer(text)):
-        if line in known:
-            continue
+    edges = [-1, *sorted(known), len(lines)]
+    places = [
+        (lines.span(above + 1)[0], lines.span(below - 1)[1])
+        for above, below in pairwise(edges)
+        if above + 1 < below
+    ]
+    matches = chain.from_iterable(_ANSWERED.finditer(text, *place) for place in places)
+    for line, found in lines.group(matches):
         if _is_spaced(text, lines.first(line), lines.span(line)[1], len(found)):
             found = [match for match in found if not (match["gap"] or "-").isspace()]
         if len(found) == 1 and _AMOUNT.fullmatch(found[0]["answer"]):
@@ -231,9 +236,9 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
         last = text[max(start, end - _LAST_CHARS) : end]
         if end - start > 5 and _ends_answered(last):
             headed = _HEADED.match(text, start, end)
-            for begins in dict.fromkeys([start, headed.end() if headed else start]):
+            for begins in (start, headed.end()) if headed else (start,):
                 pairs = list(_PAIR.finditer(text, begins, end))
-                if _is_row(text, begins, pairs) and pairs[-1].end() == end:
+                if pairs and pairs[-1].end() == end and _is_row(text, begins, pairs):
                     yield line, list(_bare_row(pairs))
                     break
 
@@ -248,14 +253,15 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
     """Tell whether *pairs* leave nothing over but short questions."""
     if len(pairs) < 2 or _LEADS.fullmatch(text, start, pairs[0].start()):
         return False
+    answers = set()
     for pair in pairs:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
             return False
         if is_prose(question):
             return False
+        answers.add(pair["answer"].lower())
         start = pair.end()
-    answers = {pair["answer"].lower() for pair in pairs}
     if len(answers) > 1 and len({KIND[answer] for answer in answers}) == 1:
         return True
     signed = all(pair["gap"].strip() or "/" in pair["after"] for pair in pairs[:-1])

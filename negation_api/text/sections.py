@@ -190,6 +190,9 @@ def kind_of(heading: str) -> str | None:
     >>> kind_of("FAMILY HX:"), kind_of("ROS"), kind_of("2. PMHx"), kind_of("Denies")
     ('Family history', '', 'Past medical history', None)
     """
+    *_, last = heading.rsplit(None, 1) or ("",)
+    if last.isalnum() and last.lower() not in _LAST_WORDS:
+        return None
     return _KIND.get(_fold(heading))
 
 

@@ -237,6 +237,7 @@ class SegmentedText:
     def _cut(self) -> None:
         leads = LeadIns(self._text, self._lines, self._heads, self._questions.answers)
         lead, line_start, number = None, 0, 0  # of the line
+        cuts = frozenset(self._forms.cuts)
         for found in _CANDIDATE.finditer(self._text):
             kind = found.lastgroup
             if kind == "hidden":
@@ -258,10 +259,16 @@ class SegmentedText:
                 above, number = number, number + found.group().count("\n")
                 led = line_start in self._forms.leads
                 alone = led or line.start in self._forms.hanging
-                lead = None if alone else leads.find(line, above, number, lead)
-                if line_start in self._forms.rows:
+                beside = line_start in self._forms.rows  # another row of answers
+                if alone or (beside and lead is None):
+                    lead = None
+                else:
+                    lead = leads.find(line, above, number, lead)
+                # An item begins a sentence in any case, of the lead before it.
+                known = lead is None and self._leads[-1] is None and line_start in cuts
+                if beside:
                     self._add(line_start, lead or self._leads[-1])
-                elif led or self._ends_line(line, found):
+                elif led or known or self._ends_line(line, found):
                     self._add(line_start, lead)
 
     def _ends_line(self, line: Span, found: re.Match) -> bool:
