@@ -52,6 +52,12 @@ READ = {
     "the swab of the boy\n<strep> positive": "the swab of the boy <strep> positive",
     "possible uti\nlongstanding <af> on apixaban": "longstanding <af> on apixaban",
     "no haematuria\nleft <stent> in situ": "left <stent> in situ",
+    "Denies recent travel\nknown sick <contacts>\nor rash": (
+        "Denies recent travel known sick <contacts> or rash"
+    ),
+    "denies fever\nlongstanding <cough> or rash": (
+        "denies fever longstanding <cough> or rash"
+    ),
     "no change of the\nlongstanding <murmur>": "no change of the longstanding <murmur>",
     # A line that denies one finding, above words of another.
     "no fever\n<skin> warm": "<skin> warm",

@@ -50,7 +50,8 @@ _OWN_CUE = re.compile(
 # A short line that ends with its status, and with nothing behind it: "strep positive";
 # or that begins with what no finding denied above it has: "longstanding AF".
 _OWN_STATUS = re.compile(
-    r"(?:known|long-?standing|ongoing)[ \t]|(?:[^\s.,;:]{2,20}[ \t]){1,3}"
+    r"(?:known|long-?standing)[ \t](?![^\n]*\b(?:or|contacts?|exposures?)\b)"
+    r"|(?:[^\s.,;:]{2,20}[ \t]){1,3}"
     r"(?:positive|negative|pos|neg|\+ve|-ve|present|absent|denied|stable|resolved"
     r"|improved|improving|normal|unchanged|controlled|pending|noted|in (?:situ|place))"
     r"\.?[ \t]*(?=\n|\Z)"
