@@ -31,6 +31,7 @@ FORMS = {
     "questions": ("Any fever?\nNo\n", ""),
     "rows": ("Asthma: N  Stroke: Y\n", ""),
     "rows without signs": ("Asthma NO COPD YES\n", ""),
+    "rows of signs": ("Abd: +pain, -rebound\n", ""),
     "cells": ("Asthma\tN\n", ""),
     "boxes": ("[ ] Fever [x] Cough\n", ""),
     "boxes of choices": ("Fever [ ] Yes [x] No\n", ""),

@@ -150,10 +150,9 @@ class _Table:
     def _row(self, start: int, end: int) -> list[Cell] | None:
         """Give the cells of the line ``[start, end)``, None if it is no row."""
         text = self._text
-        if not text[start:end].strip():
-            return None
-        if not any(map(str.isalnum, text[start:end])):
-            return []  # a rule
+        line = text[start:end]
+        if not any(map(str.isalnum, line)):
+            return [] if line.strip() else None  # a rule
         given = _trimmed(cells_of(text, start, end))
         if self._parted:
             pairs = self._parted_row(start, end, given)
@@ -167,7 +166,7 @@ class _Table:
             if any(map(str.isalnum, words)) or words in _SIGNS:
                 bullet = _BULLET.match(text, begins, ends)
                 begins = bullet.end() if bullet else begins
-                cells.append(Cell(edge, begins, ends, *column[2:]))
+                cells.append(Cell(edge, begins, ends, column.word, column.is_side))
                 edge = ends
         return cells
 
