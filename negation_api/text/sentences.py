@@ -237,7 +237,6 @@ class SegmentedText:
     def _cut(self) -> None:
         leads = LeadIns(self._text, self._lines, self._heads, self._questions.answers)
         lead, line_start, number = None, 0, 0  # of the line
-        cuts = frozenset(self._forms.cuts)
         for found in _CANDIDATE.finditer(self._text):
             kind = found.lastgroup
             if kind == "hidden":
@@ -258,22 +257,25 @@ class SegmentedText:
                 line_start = found.end()
                 above, number = number, number + found.group().count("\n")
                 led = line_start in self._forms.leads
-                alone = led or line.start in self._forms.hanging
                 beside = line_start in self._forms.rows  # another row of answers
-                if alone or (beside and lead is None):
-                    lead = None
-                else:
-                    lead = leads.find(line, above, number, lead)
-                # An item begins a sentence in any case, of the lead before it.
-                known = lead is None and self._leads[-1] is None and line_start in cuts
+                alone = led or line.start in self._forms.hanging
+                alone = alone or (beside and lead is None)
+                lead = None if alone else leads.find(line, above, number, lead)
                 if beside:
                     self._add(line_start, lead or self._leads[-1])
-                elif led or known or self._ends_line(line, found):
+                elif led or self._ends_line(line, found, lead):
                     self._add(line_start, lead)
 
-    def _ends_line(self, line: Span, found: re.Match) -> bool:
-        """Tell whether the line break *found* behind *line* ends a sentence."""
+    def _ends_line(self, line: Span, found: re.Match, lead: Span | None) -> bool:
+        """Tell whether the line break *found* behind *line* ends a sentence.
+
+        :param lead: what leads in the line behind it, if anything.
+        """
         answers, following = self._forms.answers, found.end()
+        if lead is None and self._leads[-1] is None:
+            # An item begins a sentence in any case, and of no lead before it.
+            if self._forms.parts(following - 1, following + 1):
+                return True
         if following in answers and found.group().count("\n") <= 2:
             return False
         if line.start in answers or line.end in self._heads or _is_blank(found.group()):

@@ -93,9 +93,9 @@ def read_sides(
                 known = text[cell.start : cell.end].lower() in _KNOWN
                 yield Lead(cell.start, None if known else cell.word)
                 yield Edit(cell.edge, cell.start, " ")
-            last = row[-1].end, lines.span(lines.at(row[-1].end))[1]
-            if last[0] < last[1]:
-                yield Edit(*last, "")
+            end, line_end = row[-1].end, lines.span(lines.at(row[-1].end))[1]
+            if end < line_end:
+                yield Edit(end, line_end, "")
 
 
 class _Table:
