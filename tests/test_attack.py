@@ -63,6 +63,8 @@ FORMS = [
     ("", "Fever [ ] Yes [x] No\n"),
     ("", "Fever \u2610 Yes \u2611 No "),
     ("", "Asthma: N  Stroke: Y\n"),
+    ("", "Asthma: N; stroke: Y; "),
+    ("", "HPI: no fever  "),
     ("", "Asthma NO COPD YES\n"),
     ("", "Any fever?\nNo\n"),
     ("", "1. Denies:\n  a. fever\n"),

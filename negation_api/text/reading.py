@@ -39,6 +39,7 @@ _SIGN = re.compile(  # of _SIGNS, any
     "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304\u00b1]|ve\\b|0|/ ?-"
 )
 _BREAKS = "\r\v\f\x85\u2028\u2029"
+_UNLEVEL = [*map(chr, (*range(9), *range(11, 32), 127)), "`"]  # of ASCII
 _SPECIAL = re.compile(
     "(?<![0-9.])0 |[^\\x20-\\x7e\\t\\n]|&|<|[+-]\\)?ve|[+] ?/ ?-|[a-zA-Z]0"
 )
@@ -52,7 +53,7 @@ def level(text: str) -> str:
     >>> level("no fever,\u00a0\uff4eo \u201ccough\u201d")
     'no fever, no "cough"'
     """
-    if not _SPECIAL.search(text):
+    if text.isascii() and not any(map(text.__contains__, _UNLEVEL)):
         return text
     text = text.replace("\r\n", " \n")
     return "".join(map(_levelled, text)).translate(_QUOTES)

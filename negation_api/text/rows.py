@@ -16,6 +16,7 @@ from negation_api.text.answers import (
     KIND,
     STATUS,
     WORDS,
+    any_of,
     as_read,
 )
 from negation_api.text.boxes import AFTER, BOX_SIGNS
@@ -110,6 +111,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             rows[line] = found
     for line in [line for line in rows if _is_lonely(rows, line)]:
         del rows[line]
+    has_bars = "|" in text
     for line, found in rows.items():
         end = lines.span(line)[1]
         for match in found:
@@ -118,7 +120,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
         for match, following in pairwise(found):
             between = match.end("answer"), following.start()
             yield _next_item(text, *between)
-            if not any("|" in (each["gap"] or "") for each in (match, following)):
+            if has_bars and "|" not in f"{match['gap']}{following['gap']}":
                 yield from _bars(text, *between)
         last = found[-1].end("answer")
         rest = AFTER.match(text, last, end).end()
@@ -210,12 +212,15 @@ _LEADS = re.compile("ros|review of systems", re.IGNORECASE)  # "ROS neg fever ne
 _LAST_CHARS, _MAX_QUESTION = 20, 40
 _HEADED = re.compile(r"[^\W\d_][^:\n]{1,40}:[ \t]++(?=\w)")
 _QUESTION = re.compile(r"[^\W\d_][\w'/&()%.+-]*(?: [\w'/&()%.+-]+){0,4}")
-# What no question of a form has, or begins with; of small letters, told sooner.
+# What no question of a form has, ends with, or begins with; of small letters.
+_SAYS = any_of(
+    """is was are were has had have he she it they we i patient pt that this there who
+    which did does do will be been but so than because found no not""".split()
+)
+_JOINS = "and or with for to in on at of from by as the a an".split()
 _PROSE = re.compile(
-    r"\b(?:is|was|are|were|has|had|have|he|she|it|they|we|i|patient|pt|that|this|there"
-    r"|who|which|did|does|do|will|be|been|but|so|than|because|found|no|not)\b"
-    r"|\.\s|\.\.|\A(?:all|and|or|with|for|to|in|on|at|of|from|by|as|if|then|the|a|an)\b"
-    r"|\b(?:and|or|with|for|to|in|on|at|of|from|by|as|the|a|an)\Z"
+    rf"\b(?=[a-z])(?:{_SAYS}\b|{any_of(_JOINS)}\Z)|\.[\s.]"
+    rf"|\A{any_of([*_JOINS, *'all if then'.split()])}\b"
 )
 
 
@@ -239,7 +244,7 @@ def _bare_rows(text: str, lines: Lines) -> Iterator[tuple[int, list[int | Edit]]
             for begins in (start, headed.end()) if headed else (start,):
                 pairs = list(_PAIR.finditer(text, begins, end))
                 if pairs and pairs[-1].end() == end and _is_row(text, begins, pairs):
-                    yield line, list(_bare_row(pairs))
+                    yield line, _bare_row(pairs)
                     break
 
 
@@ -268,13 +273,14 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
     return signed and (len(pairs) > 2 or len(answers) > 1)
 
 
-def _bare_row(pairs: list[re.Match]) -> Iterator[int | Edit]:
+def _bare_row(pairs: list[re.Match]) -> list[int | Edit]:
+    found = [pair.end() for pair in pairs[:-1]]
     for pair in pairs:
         words = as_read(pair["answer"])
-        yield Edit(pair.start(), pair.end("answer"), f": {words}")
+        found.append(Edit(pair.start(), pair.end("answer"), f": {words}"))
         if "/" in pair["after"]:
-            yield Edit(*pair.span("after"), " ")
-    yield from (pair.end() for pair in pairs[:-1])
+            found.append(Edit(*pair.span("after"), " "))
+    return found
 
 
 # --- fields, each with its colon --------------------------------------------------
@@ -306,13 +312,16 @@ SAID_OF_ALL = re.compile(
 )
 
 
-def is_of_item(before: str, label: str) -> bool:
-    """Tell whether what *label* says is of the item *before* it in its line.
+def is_of_item(text: str, start: int, at: int, label: str) -> bool:
+    """Tell whether what *label* says is of the item ``text[start:at]`` before it.
 
-    >>> is_of_item("Problem: gout  ", "Status"), is_of_item("CABG: no  ", "Status")
-    (True, False)
+    >>> is_of_item("Problem: gout  ", 0, 15, "Status")
+    True
+    >>> is_of_item("CABG: no  ", 0, 10, "Status")
+    False
     """
-    return label.strip(" \t:").lower() in _OF_ITEM and bool(_ITEM.fullmatch(before))
+    asked = label.strip(" \t:").lower() in _OF_ITEM
+    return asked and bool(_ITEM.fullmatch(text, start, at))
 
 
 def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
@@ -337,7 +346,7 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
         to_fill = _TO_FILL.match(text, edge, until)
         begins = to_fill.end("gap") if to_fill else edge
         gap = _gap(text, edge, until) if following else None
-        is_label = following and _LABEL.fullmatch(text, begins, until)
+        is_label = following and to_fill and _LABEL.fullmatch(text, begins, until)
         if to_fill and (is_label or begins == until):
             yield Edit(*to_fill.span(), " unknown")
             yield from [begins] if following else []
@@ -345,7 +354,7 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
             if not _leads(label, gap, text[gap.end() : until]):
                 yield Edit(edge, edge, " unknown")
                 yield gap.end()
-        elif gap and not is_of_item(text[start : gap.start()], text[gap.end() : until]):
+        elif gap and not is_of_item(text, start, gap.start(), text[gap.end() : until]):
             yield gap.end()
             if "/" in gap.group():
                 yield Edit(*gap.span(), " ")

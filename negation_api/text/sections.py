@@ -162,7 +162,7 @@ _LINE = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _COLON = re.compile(r":(?=[\s*])")
-_DELIMITER = re.compile(r"[.;>*\n]")
+_DELIMITERS = ".;>*\n"
 _GAP = re.compile(r"\n[ \t]*\n")
 _REST = re.compile(r"[ \t*_]*(?=\n|\Z)")
 
@@ -289,12 +289,16 @@ def _within_lines(text: str) -> Iterator[Section]:
         before = text[max(0, colon.start() - _MAX_CHARS) : colon.start()]
         if before[before.rfind(" ") + 1 :].lower() not in _LAST_WORDS:
             continue
-        words = list(_TOKEN.finditer(_DELIMITER.split(before)[-1]))[-_MAX_WORDS:]
+        label = before[max(map(before.rfind, _DELIMITERS)) + 1 :]
+        words = label.split()[-_MAX_WORDS:]
         for place, first in enumerate(words):
-            name = " ".join(word.group() for word in words[place:])
+            if first.lower() not in _FIRST_WORDS:
+                continue
+            name = " ".join(words[place:])
             capitals = name.isupper() or " " in name and name[0].isupper()
             if capitals and (kind := _KIND.get(name.lower())) is not None:
-                start = colon.start() - (words[-1].end() - first.start())
+                begins = list(_TOKEN.finditer(label))[place - len(words)].start()
+                start = colon.start() - len(label) + begins
                 yield Section(start, colon.end(), name, kind)
                 break
 

@@ -248,8 +248,8 @@ class SegmentedText:
                 # "N, HTN:"
                 inside = self._forms.hides(found.start())
                 *beside, label = found.group().rsplit("  ", 1)
-                before = self._text[line_start : found.start()][-80:] + "".join(beside)
-                of_item = is_of_item(before, label)
+                before = found.start() + sum(map(len, beside))
+                of_item = is_of_item(self._text, line_start, before, label)
                 if not (inside or of_item or self._forms.parts(*found.span())):
                     self._add(found.start(), None)
             else:

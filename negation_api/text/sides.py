@@ -1,7 +1,7 @@
 """Findings below what is said of them: "fever    chills" below "Positive    Denies"."""
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from typing import NamedTuple
 
 from negation_api.text.answers import ANSWERS, CHOICES, any_of
@@ -44,6 +44,7 @@ class Cell(NamedTuple):
     :ivar edge: where the cell before it ends, or the line starts.
     :ivar word: what leads in it: the column's word, but for one that names the row.
     :ivar is_sided: whether that says what its findings are.
+    :ivar words: what it holds, in small letters.
     """
 
     edge: int
@@ -51,6 +52,7 @@ class Cell(NamedTuple):
     end: int
     word: Span | None
     is_sided: bool
+    words: str
 
 
 class _Column(NamedTuple):
@@ -83,19 +85,18 @@ def read_sides(
         if heading and table.answers(*lines.span(heading - 1)):
             continue
         last, rows = table.rows(lines, heading, headings, sections)
-        if not _are_findings(text, rows):
+        if not _are_findings(text, rows.values()):
             continue
         yield Claim(lines.span(heading)[0], lines.span(last)[1])
         if last + 1 < len(lines):
             yield Lead(lines.first(last + 1), None)
-        for row in filter(None, rows):
+        for line, row in rows.items():
             for cell in row:
-                known = text[cell.start : cell.end].lower() in _KNOWN
-                yield Lead(cell.start, None if known else cell.word)
+                yield Lead(cell.start, None if cell.words in _KNOWN else cell.word)
                 yield Edit(cell.edge, cell.start, " ")
-            end, line_end = row[-1].end, lines.span(lines.at(row[-1].end))[1]
-            if end < line_end:
-                yield Edit(end, line_end, "")
+            end = lines.span(line)[1]
+            if row and row[-1].end < end:
+                yield Edit(row[-1].end, end, "")
 
 
 class _Table:
@@ -129,9 +130,9 @@ class _Table:
 
     def rows(
         self, lines: Lines, heading: int, headings, sections
-    ) -> tuple[int, list[list[Cell]]]:
-        """Give the last line of the table below *heading*, and its rows."""
-        last, rows = heading, []
+    ) -> tuple[int, dict[int, list[Cell]]]:
+        """Give the last line of the table below *heading*, and each row's cells."""
+        last, rows = heading, {}
         if heading + 1 < len(lines) and lines.is_blank(heading + 1):
             last += 1
         for line in range(last + 1, len(lines)):
@@ -141,7 +142,7 @@ class _Table:
             if row is not None and len(row) == 1 and lines.first(line) in sections:
                 row = None
             if row is not None:
-                rows.append(row)
+                rows[line] = row
                 last = line
             elif not self._barred or line - last > 1 or lines.is_blank(line):
                 break  # of a table with bars one wrapped line is let pass
@@ -158,15 +159,21 @@ class _Table:
             pairs = self._parted_row(start, end, given)
         else:
             pairs = self._aligned_row(start, given)
-        if pairs is None or not all(self._is_cell(*pair, len(pairs)) for pair in pairs):
+        if pairs is None:
             return None
         cells, edge = [], start
         for column, (begins, ends) in pairs:
             words = text[begins:ends]
-            if any(map(str.isalnum, words)) or words in _SIGNS:
-                bullet = _BULLET.match(text, begins, ends)
+            if not self._is_cell(column, words, len(pairs)):
+                return None
+            plain = words[:1].isalnum()
+            if plain or any(map(str.isalnum, words)) or words in _SIGNS:
+                bullet = None if plain else _BULLET.match(text, begins, ends)
                 begins = bullet.end() if bullet else begins
-                cells.append(Cell(edge, begins, ends, column.word, column.is_side))
+                said = text[begins:ends].lower()
+                cells.append(
+                    Cell(edge, begins, ends, column.word, column.is_side, said)
+                )
                 edge = ends
         return cells
 
@@ -198,9 +205,8 @@ class _Table:
         """Give what column *cell*, of the line that begins at *start*, is below."""
         return column_at(self._columns, cell[0] - start + self._start)
 
-    def _is_cell(self, column: _Column, cell: tuple[int, int], num_cells: int) -> bool:
-        """Tell whether *cell* may stand in a row, and is not what follows the table."""
-        words = self._text[slice(*cell)]
+    def _is_cell(self, column: _Column, words: str, num_cells: int) -> bool:
+        """Tell whether *words* may stand in a row, and are not what follows it."""
         if not words or column.word is None:
             return True
         if words[-1] in ":?" or kind_of(words) is not None:
@@ -209,16 +215,16 @@ class _Table:
         return self._barred or not (alone or ": " in words)
 
 
-def _are_findings(text: str, rows: list[list[Cell]]) -> bool:
+def _are_findings(text: str, rows: Collection[list[Cell]]) -> bool:
     """Tell whether *rows* hold findings, and not answers or lines of their own."""
     sided = [cell for row in rows for cell in row if cell.is_sided]
-    words = [text[cell.start : cell.end].lower() for cell in sided]
-    for cell, each in zip(sided, words):
-        if each in _SIGNS or MARK.fullmatch(each) or is_box(text, cell.start):
+    for cell in sided:
+        words = cell.words
+        if words in _SIGNS or MARK.fullmatch(words) or is_box(text, cell.start):
             return False
     columns = {cell.word for cell in sided}
     in_columns = len(columns) > 1 or any(len(row) > 1 for row in rows)
-    return in_columns and 2 * sum(map(_KNOWN.__contains__, words)) < len(words)
+    return in_columns and 2 * sum(c.words in _KNOWN for c in sided) < len(sided)
 
 
 def _ends(words: str) -> bool:
@@ -234,5 +240,7 @@ def _is_framed(text: str, start: int, end: int) -> bool:
 
 def _trimmed(cells: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Leave out the blank cells at the end."""
+    if not cells or cells[-1][0] < cells[-1][1]:
+        return cells
     filled = (at for at, (start, end) in enumerate(cells, start=1) if start < end)
     return cells[: max(filled, default=0)]
