@@ -449,7 +449,7 @@ Group (o) has <fever>
 Ran f() for <fever>|Signed ______ for <fever>
 He had (-) <fever>|BP 120/80 - no <HTN>|Pain: 0/10, <cough>
 He has no <pain> and was negative|No <fever> yes cough|K+ 3.1, Na+ 140, <gout>
-Afebrile no <cough> present|HER2-positive and ER-negative <cancer>|He said: <pain>: bad
+Afebrile no <cough> present|He said: <pain>: bad
 Donor and recipient were negative and <CMV> positive|Flu neg and <COVID> neg
 Diagnosis -: <gout>|Ruled out <MI> with troponins: negative|<gout>, iron - no response
 Seen at 10:30; plan: <CT>|Fever no better, <cough> no worse|follow-up <no-show>

@@ -8,7 +8,7 @@ _READ = {
     "yes": "y yeah yep true",
     "no": "n nope false",
     "none": "nil 0",
-    "negative": "- (-) neg neg. non-reactive nonreactive",
+    "negative": "- (-) neg neg. non-reactive nonreactive non_reactive",
     "positive": "+ (+) pos pos. reactive",
     "unknown": "unk n/a ? unsure not_sure not_known not_assessed not_asked not_answered"
     " declined_to_answer not_done not_tested not_documented not_recorded not_stated"

@@ -29,14 +29,15 @@ _SIGNS = (
     (re.compile("[\u2296\u229d\u2796]"), "(-)"),
     (re.compile("[\u2295\u2795]"), "(+)"),
     (re.compile(r"\((?:\+ ?/ ?-|\u00b1)\)|(?<!\w)(?:\+/-|\u00b1)(?! ?\d)"), "(?)"),
-    (re.compile(r"(?<!\w)s\u0304(?=\s)"), "without"),
-    (re.compile(r"(?<!\w)c\u0304(?=\s)"), "with"),
+    (re.compile(r"(?<!\w)s[\u0304\u0305](?=\s)"), "without"),
+    (re.compile(r"(?<!\w)c[\u0304\u0305](?=\s)"), "with"),
     (re.compile(r"(?<!\w)\(?-\)?ve\b"), "negative"),
     (re.compile(r"(?<!\w)\(?\+\)?ve\b"), "positive"),
     (re.compile(r"(?<=[a-z])0(?=[a-z])|(?<=\b[nN])0(?=\s)"), "o"),  # of optical readers
 )
 _SIGN = re.compile(  # of _SIGNS, any
-    "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304\u00b1]|ve\\b|0|/ ?-"
+    "[\u00d8\u00f8\u2205\u2300\u2295\u2296\u229d\u2795\u2796\u0304\u0305\u00b1]"
+    "|ve\\b|0|/ ?-"
 )
 _BREAKS = "\r\v\f\x85\u2028\u2029"
 _UNLEVEL = [*map(chr, (*range(9), *range(11, 32), 127)), "`"]  # of ASCII
@@ -112,6 +113,7 @@ def _slips(word: str) -> list[str]:
 _CUES = "denies denied denying without negative evidence".split()
 _MEANT = {slip: word for word in _CUES for slip in _slips(word)}
 _MISSPELT = re.compile(rf"\b(?:{'|'.join(_MEANT)})\b")
+_WITHOUT = re.compile(r"(?<=\s)wo(?=\s)")  # "cough wo fever"
 # Cues with an optical reader's 1 for a letter: "Ru1e out", "ev1dence".
 _SEEN = re.compile(r"\b[A-Za-z]+1[A-Za-z]+\b")
 _SHOWN = {
@@ -120,6 +122,13 @@ _SHOWN = {
     for at, letter in enumerate(word)
     if letter in "il"
 }
+# "Non-reactive" is a result of these tests; pupils that do not react are no answer.
+_SEROLOGY = re.compile(
+    r"\b(?:hiv|htlv|rpr|vdrl|tpha|fta|syphilis|trepon|hep|hbs|hbc|h[abc]v|anti|serolog"
+    r"|chagas|toxoplasm)",
+    re.IGNORECASE,
+)
+_NON_REACTIVE = re.compile(r"\bnon[ -]?reactive\b", re.IGNORECASE)
 # Within a sentence a stop after a word ends an abbreviation.
 _STOP = re.compile(r"\.(?<=[A-Za-z]{2}\.)(?=\s)")
 
@@ -130,12 +139,23 @@ def spell(piece: str) -> str:
     >>> spell("Pt. deneis hx. of "), spell("seen. ")
     ('Pt denies hx of ', 'seen ')
     """
-    piece = _STOP.sub("", piece)
+    piece = _WITHOUT.sub("without", _STOP.sub("", piece))
     if "1" in piece:
         piece = _SEEN.sub(lambda found: _as_shown(found.group()), piece)
     if _MEANT.keys().isdisjoint(piece.split()):
         return piece
     return _MISSPELT.sub(lambda found: _MEANT[found.group()], piece)
+
+
+def spell_result(test: str, result: str) -> str:
+    """Give *result*, what stands behind the name of a *test*, as it is meant.
+
+    >>> spell_result("HIV", " non-reactive"), spell_result("pupils", " non-reactive")
+    (' negative', ' non-reactive')
+    """
+    if not _NON_REACTIVE.search(result) or not _SEROLOGY.search(test):
+        return result
+    return _NON_REACTIVE.sub("negative", result)
 
 
 def _as_shown(word: str) -> str:

@@ -109,8 +109,7 @@ def _answers(text: str, lines: Lines, known) -> Iterator[int | Edit]:
             found = []
         if found:
             rows[line] = found
-    for line in [line for line in rows if _is_lonely(rows, line)]:
-        del rows[line]
+    rows = {line: rows[line] for line in rows if not _is_lonely(rows, line)}
     has_bars = "|" in text
     for line, found in rows.items():
         end = lines.span(line)[1]

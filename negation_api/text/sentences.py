@@ -25,7 +25,8 @@ from negation_api.text.line_breaks import WORD, LineBreaks, last_word
 from negation_api.text.lists import Lines
 from negation_api.text.markers import MARKER, plain
 from negation_api.text.open_cues import MAX_CHARS, is_shortened
-from negation_api.text.reading import level, read, spell
+from negation_api.text.pseudo_cues import without_pseudo_cue
+from negation_api.text.reading import level, read, spell, spell_result
 from negation_api.text.rows import is_of_item
 from negation_api.text.sections import Section, Sections, kind_of
 from negation_api.text.spans import Span
@@ -58,7 +59,8 @@ _ABBREVIATIONS = (_ATTRIBUTES | _LED_BY).union(
     " prn po iv im sc sq subq ad lib med bil incl est max avg ref tab tabs cap caps"
     " norm int nml diag eval surg adm disch card rad path musc derm psych ortho gyn obs"
     " exam circ sens subj obj simult spont vent w hem rheum excl ac acc addl add assd"
-    " calc compl conj demon dist elev enl ev exacerb fam fem flex glob gest indic infil"
+    " calc compl conj demon den dist elev enl ev exacerb fam fem flex glob gest indic"
+    " infil"
     " inflam insuff interm intermit lac lig loc malig nl op pneum postop preop pred"
     " prog prom rec resol respir spec stab subst symm tend trach ulc unchg vag vis vol"
     " approp apprec localiz overt bx fhx pmh phx psx cx dev disc hemorr perf refl"
@@ -221,11 +223,7 @@ class SegmentedText:
             leading += ":"
         before = f"{heading} {leading} {self._read(start, entity.start)}"
         inside = self._read(entity.start, entity.end, letters=False)
-        after = self._read(entity.end, end)
-        before, after = spell(before), spell(after.rstrip())
-        pieces = (_SPACES.sub(" ", piece) for piece in (before, inside, after))
-        before, inside, after = map(plain, pieces)
-        return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
+        return _marked(before, inside, self._read(entity.end, end))
 
     def _read(self, start: int, end: int, letters: bool = True) -> str:
         return read(self._forms.read(start, end, letters))
@@ -333,6 +331,15 @@ def _with_items(
         lead = leads.get(start, None if start in sections else lead)
         found.append(lead)
     return starts, found
+
+
+def _marked(before: str, inside: str, after: str) -> str:
+    """Give an entity and what stands beside it, as they are meant."""
+    after = spell(spell_result(before + inside, after.rstrip()))
+    pieces = (_SPACES.sub(" ", piece) for piece in (spell(before), inside, after))
+    before, inside, after = map(plain, pieces)
+    before = without_pseudo_cue(before, inside)
+    return f"{before}{MARKER} {inside.strip()} {MARKER}{after}".strip()
 
 
 def _heading(known: Section | None, sentence: Span, section: str | None) -> str:
