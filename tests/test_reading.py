@@ -84,13 +84,11 @@ READ = {
     # Slips of the pen in a cue; a name.
     "pt deneis <fever>": "pt denies <fever>",
     "Walks withuot <pain>": "Walks without <pain>",
-    "Pt. den. cough or <fever>.": "Pt den cough or <fever>.",
-    "cough wo <fever>": "cough without <fever>",
-    "he wo<ke>": "he wo<ke>",
     "<cough> s\u0305 fever": "<cough> without fever",
     "<HIV> non reactive": "<HIV> negative",
     "Hepatitis B, <C> nonreactive.": "Hepatitis B, <C> negative.",
     "<pupils> non-reactive": "<pupils> non-reactive",
+    "HIV, <fixed pupils> non-reactive": "HIV, <fixed pupils> non-reactive",
     "Denise <fever>": "Denise <fever>",
     # Artefacts.
     "Denies&nbsp;<fever>": "Denies <fever>",

@@ -113,7 +113,6 @@ def _slips(word: str) -> list[str]:
 _CUES = "denies denied denying without negative evidence".split()
 _MEANT = {slip: word for word in _CUES for slip in _slips(word)}
 _MISSPELT = re.compile(rf"\b(?:{'|'.join(_MEANT)})\b")
-_WITHOUT = re.compile(r"(?<=\s)wo(?=\s)")  # "cough wo fever"
 # Cues with an optical reader's 1 for a letter: "Ru1e out", "ev1dence".
 _SEEN = re.compile(r"\b[A-Za-z]+1[A-Za-z]+\b")
 _SHOWN = {
@@ -124,8 +123,12 @@ _SHOWN = {
 }
 # "Non-reactive" is a result of these tests; pupils that do not react are no answer.
 _SEROLOGY = re.compile(
-    r"\b(?:hiv|htlv|rpr|vdrl|tpha|fta|syphilis|trepon|hep|hbs|hbc|h[abc]v|anti|serolog"
-    r"|chagas|toxoplasm)",
+    r"\b(?:hiv|htlv|rpr|vdrl|tpha|fta-?abs|syphilis|treponem\w+|hep(?:atitis)? ?[a-e]"
+    r"|hbs|hbsag|h[abc]v|anti-?(?:hiv|h[abc]v|hb[sc]))\b",
+    re.IGNORECASE,
+)
+_REACTS = re.compile(
+    r"pupil|mydria|miosis|anisoc|light|\b(?:nst|ctg|mm)\b|fetal|foetal|stress",
     re.IGNORECASE,
 )
 _NON_REACTIVE = re.compile(r"\bnon[ -]?reactive\b", re.IGNORECASE)
@@ -139,7 +142,7 @@ def spell(piece: str) -> str:
     >>> spell("Pt. deneis hx. of "), spell("seen. ")
     ('Pt denies hx of ', 'seen ')
     """
-    piece = _WITHOUT.sub("without", _STOP.sub("", piece))
+    piece = _STOP.sub("", piece)
     if "1" in piece:
         piece = _SEEN.sub(lambda found: _as_shown(found.group()), piece)
     if _MEANT.keys().isdisjoint(piece.split()):
@@ -153,7 +156,9 @@ def spell_result(test: str, result: str) -> str:
     >>> spell_result("HIV", " non-reactive"), spell_result("pupils", " non-reactive")
     (' negative', ' non-reactive')
     """
-    if not _NON_REACTIVE.search(result) or not _SEROLOGY.search(test):
+    if not _NON_REACTIVE.search(result) or _REACTS.search(test + result):
+        return result
+    if not _SEROLOGY.search(test):
         return result
     return _NON_REACTIVE.sub("negative", result)
 
