@@ -20,16 +20,21 @@ _READ = {
 }
 
 
-def _words(words: str) -> frozenset[str]:
+def phrases(words: str) -> frozenset[str]:
+    """Give each of *words*, with blanks for underscores.
+
+    >>> sorted(phrases("no not_seen"))
+    ['no', 'not seen']
+    """
     return frozenset(word.replace("_", " ") for word in words.split())
 
 
 def _inverted(groups: dict[str, str]) -> dict[str, str]:
-    return {word: name for name, words in groups.items() for word in _words(words)}
+    return {word: name for name, words in groups.items() for word in phrases(words)}
 
 
 WORDS = _inverted(_READ)
-_AS_WRITTEN = _words(
+_AS_WRITTEN = phrases(
     """never absent denied denies present detected nad +/- (+/-) not not_detected
 not_present not_seen not_reported not_noted none_reported none_noted none_seen
 none_known none_detected none_identified patient_denies pt_denies endorses reports
@@ -37,7 +42,7 @@ sometimes occasionally rarely"""
 )
 ANSWERS = _AS_WRITTEN.union(_READ, WORDS)
 # What answers the question before it, by its first word.
-REPLIES = _words(
+REPLIES = phrases(
     "declined refused unlikely likely maybe possibly probably doubtful a: a. answer:"
 ).union(word for word in ANSWERS if " " not in word and word != "?")
 
@@ -75,14 +80,14 @@ def as_read(answer: str) -> str:
 
 
 # How much there is of something: an answer where nothing else stands in its column.
-_AMOUNTS = _words(
+_AMOUNTS = phrases(
     "trace scant few small moderate large mild severe normal abnormal pending"
 )
 AMOUNT = rf"(?:{any_of(_AMOUNTS)}|[1-4][ ]?\+|\+{{2,4}})"
 
 # Answers in a cell of their own; elsewhere they are words of a sentence.
 STATUS = any_of(
-    _words("""possible probable suspected confirmed excluded ruled_out not_taking
+    phrases("""possible probable suspected confirmed excluded ruled_out not_taking
         no_longer_taking""")
 )
 
@@ -98,13 +103,13 @@ KIND = _inverted(_KINDS)
 BARE_ANSWER = any_of(KIND)
 
 # What boxes offer: a yes or no; other answers; degrees, choices beside these.
-SHORT = _words("yes no y n yeah yep nope never unknown unk unsure n/a not_sure")
+SHORT = phrases("yes no y n yeah yep nope never unknown unk unsure n/a not_sure")
 AFFIRMED = {"yes", "positive", "present"}.union(
     word for word, read in WORDS.items() if read in ("yes", "positive")
 )
 CHOSEN = AFFIRMED.union(
     (word for word in ANSWERS if word[0].isalpha() and word != "not"),
-    _words("""endorsed reported normal abnormal confirmed suspected ruled_out possible
+    phrases("""endorsed reported normal abnormal confirmed suspected ruled_out possible
         probable likely unlikely definite"""),
 )
 _DEGREES = """minimal slight marked current currently past former formerly previous
@@ -112,5 +117,5 @@ previously prior remote recent ever occasional rare often always daily weekly mo
 intact decreased increased reduced borderline equivocal indeterminate inconclusive
 active inactive resolved controlled uncontrolled improved worse stable left right
 bilateral other refused declined in_the_past 0 1+ 2+ 3+ 4+ low high r l"""
-CHOICES = CHOSEN | _AMOUNTS | _words(_DEGREES)
+CHOICES = CHOSEN | _AMOUNTS | phrases(_DEGREES)
 CHOICE = any_of(CHOICES)

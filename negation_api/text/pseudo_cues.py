@@ -9,16 +9,11 @@ Only known pairs are left out: "CT negative PE", "culture negative MRSA" and
 
 import re
 
-from negation_api.text.answers import any_of
-
-
-def _any(words: str) -> str:
-    return any_of(word.replace("_", " ") for word in words.split())
-
+from negation_api.text.answers import any_of, phrases
 
 _NEGATIVE = r"(?:[ ]?[-\u2013\u2212]?[ ]?neg(?:ative|\.)?|[ ]?\(-\))"
 _HYPHENATED = r"[-\u2013]neg(?:ative)?"
-_TUMOUR_MARKER = _any(
+_TUMOUR_MARKERS = phrases(
     """her2 her-2 her2/neu her-2/neu er/pr pr/er er/pr/her2 receptor hormone_receptor
     estrogen_receptor oestrogen_receptor progesterone_receptor hpv ebv p16 jak2
     bcr-abl philadelphia philadelphia_chromosome egfr ros1 braf kras brca flt3 idh
@@ -30,8 +25,10 @@ _TUMOUR = r"""(?:[\w-]+[ ]){0,4}(?: cancer | \w*carcinoma | ca | tumou?rs? | gli
 _AUTOIMMUNE = r"""(?:[\w-]+[ ]){0,3}(?: \w*arthr\w+ | ra | rheumatoid.* | spondyl\w+
     | nmo | vasculitis | myasthenia.* | neuromyelitis.* | glomeruloneph\w+
     | polyang\w+ )\b"""
-_LESION = "blood bile mucus mucous melena melaena hematochezia hematemesis hemoptysis"
-_ADJECTIVE = _any(
+_LOSSES = any_of(
+    "blood bile mucus mucous melena melaena hematochezia hematemesis hemoptysis".split()
+)
+_ADJECTIVES = phrases(
     """alcoholic allergic bilious blanching bloody calcified cardiac cardiogenic
     cirrhotic convulsive diabetic displaced epileptic erosive exertional
     functioning granulomatous healing hemolytic hemorrhagic haemorrhagic hodgkin
@@ -50,7 +47,7 @@ _PAIRS = (
         "(?!.*aureus)(?:staph|cocc|bacter|sepsis|endocard|infection)",
     ),
     (
-        rf"(?: (?:{_TUMOUR_MARKER}|er|pr|hr|alk|ph){_NEGATIVE}"
+        rf"(?: (?:{any_of(_TUMOUR_MARKERS)}|er|pr|hr|alk|ph){_NEGATIVE}"
         rf"| (?<!sentinel[ ])(?<!axillary[ ])(?:lymph[ ])?node{_HYPHENATED} )",
         _TUMOUR,
     ),
@@ -66,8 +63,8 @@ _PAIRS = (
     (rf"trop(?:onin)?{_HYPHENATED}", "chest[ ]pain|acs|unstable"),
     (rf"covid(?:-19)?{_HYPHENATED}", "(?:\\w+[ ])?pneumonia"),
     (rf"strep{_HYPHENATED}", "pharyng|tonsill|sore"),
-    (rf"non(?:[-\u2013]|[ ])?{_ADJECTIVE}", rf"(?!{_any(_LESION)}|injury)"),
-    (r"nb[/ -]?nb", rf"(?!{_any(_LESION)})"),
+    (rf"non(?:[-\u2013]|[ ])?{any_of(_ADJECTIVES)}", rf"(?!{_LOSSES}|injury)"),
+    (r"nb[/ -]?nb", rf"(?!{_LOSSES})"),
     (r"no-(?:reflow|touch|scalpel)", ""),
     (
         "(?:typical[ ]|atypical[ ])?absence",
@@ -99,18 +96,12 @@ _PAIRS = (
     ("donor-site", ""),
 )
 _MAX_CHARS, _MAX_WORDS = 40, 3
-
-
-def _ending(modifier: str, joint: str) -> re.Pattern:
-    pattern = rf"(?<![\w-])(?:{modifier}){joint}\Z"
-    return re.compile(pattern, re.VERBOSE | re.IGNORECASE)
-
-
+_JOINT = r"(?P<joint>[ ]?[,/][ ]?|[ ](?:(?:and|&)[ ])?)"
+_LAST_JOINTS = frozenset([" ", ", "])  # before what is modified
 _MODIFIERS = tuple(
-    (
-        _ending(modifier, ",?[ ]"),
-        _ending(modifier, "(?:[ ]?[,/][ ]?|[ ](?:(?:and|&)[ ])?)"),
-        re.compile(modified, re.VERBOSE | re.IGNORECASE),
+    tuple(
+        re.compile(pattern, re.VERBOSE | re.IGNORECASE)
+        for pattern in (rf"(?<![\w-])(?:{modifier}){_JOINT}\Z", modified)
     )
     for modifier, modified in _PAIRS
 )
@@ -158,10 +149,10 @@ def _begins(before: str, end: int, phrase: str) -> int:
     """Give where the modifiers of *phrase* that end at *end* begin."""
     place = end
     while True:
-        for only, joined, modified in _MODIFIERS:
-            ending = joined if place < end else only
+        for modifier, modified in _MODIFIERS:
             near = max(0, place - _MAX_CHARS)
-            if modified.match(phrase) and (found := ending.search(before, near, place)):
+            found = modified.match(phrase) and modifier.search(before, near, place)
+            if found and (place < end or found["joint"] in _LAST_JOINTS):
                 place = found.start()
                 break
         else:
