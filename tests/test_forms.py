@@ -104,6 +104,7 @@ FORMS = {
         "<Myopathy>: possible"
     ),
     "CRE .... negative\n<Scabies> .... suspected, seen": "<Scabies>: suspected, seen",
+    "PROBLEM: <gout> STATUS: resolved": "PROBLEM: <gout> STATUS: resolved",
     "PROBLEM: <gout>, L      STATUS: resolved\nPROBLEM: DM    STATUS: active": (
         "PROBLEM: <gout>, L STATUS: resolved"
     ),

@@ -46,7 +46,8 @@ _BOX = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 BOX_SIGNS = EMPTY + TICKS + FULL + _CROSSES + X_BOXES + _RINGS + "".join(_LATIN)
-_MAY_BE = re.compile(rf"[\[({{<_{BOX_SIGNS}]")
+# Where one may begin; a set of characters is what sre finds fast.
+_MAY_BE = re.compile(rf"[\[({{<_{BOX_SIGNS}Oo]")
 _TICKED = frozenset(f"xv*{TICKS}{FULL}{_ROUND_FULL}{_DOTS.lower()}")
 _X_BOX, _OTHER_TICK = frozenset(X_BOXES), frozenset(TICKS)
 _PLAIN = {"y": "+", "yes": "+", "+": "+", "n": "-", "no": "-", "-": "-"}
@@ -389,9 +390,7 @@ def names_columns(line: str) -> bool:
 
 def _found(text: str, lines: Lines, taken) -> Iterator[tuple[int, list[Box]]]:
     """Give each line's boxes, but for what looks like one and is none in its form."""
-    if not _MAY_BE.search(text):
-        return
-    boxes = (box for box in _BOX.finditer(text) if not is_claimed(taken, box.span()))
+    boxes = (box for box in _boxes(text) if not is_claimed(taken, box.span()))
     found, forms = list(lines.group(boxes)), {}
     for line, matches in found:
         forms.setdefault(lines.paragraph(line), []).extend(matches)
@@ -407,6 +406,16 @@ def _found(text: str, lines: Lines, taken) -> Iterator[tuple[int, list[Box]]]:
             if match.lastgroup in allowed or match.lastgroup not in _UNSURE
         ]
         yield line, boxes
+
+
+def _boxes(text: str) -> Iterator[re.Match]:
+    """Give all brackets and signs that may be a box."""
+    end = 0
+    for place in _MAY_BE.finditer(text):
+        box = _BOX.match(text, place.start()) if place.start() >= end else None
+        if box:
+            yield box
+            end = box.end()
 
 
 _UNSURE = frozenset("dot blank line latin ring".split())

@@ -10,7 +10,8 @@ from negation_api.text.lists import Lines
 _WORD = any_of(SHORT.union("? maybe none neg pos negative positive".split()))
 _CIRCLED = rf"(?: [(\[{{<*]{{1,2}} [ ]? {_WORD} [ ]? [)\]}}>*]{{1,2}} )"
 _ANSWERS = re.compile(
-    rf"""(?: (?<=[^\W_]) | (?<=[)?%]) ) (?: [ \t:._\u2026-]++ | [?] [ \t]++ )
+    rf"""[ \t:._\u2026?-] (?: (?<=[^\W_].) | (?<=[)?%].) )
+    (?: (?<=[?]) [ \t]++ | (?<![?]) [ \t:._\u2026-]*+ )
     (?P<answers> (?: {_CIRCLED} | {_WORD} )
       (?: [ \t/|]++ (?: {_CIRCLED} | {_WORD} (?!\w) ) ){{1,4}}+ )
     (?= [ ]*+ $ | [ ]{{2}} | [ ]?\t )""",

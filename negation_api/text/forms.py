@@ -69,17 +69,18 @@ class Forms:
         self.hanging = boxes.hanging
         self.answers = boxes.hanging.union(self.questions.answers)
         whole = rows.whole_rows(text, lines)
-        found = list(self._find(first, boxes, lines, sections, whole))
-        cuts = {item for item in found if isinstance(item, int)} - boxes.hanging
+        found = {int: [], Edit: [], Lead: [], Claim: []}
+        for item in self._find(first, boxes, lines, sections, whole):
+            found[type(item)].append(item)
+        cuts = {*found[int]} - boxes.hanging
         self.rows = (cuts - sections).intersection(
             lines.first(line)
             for line in whole
             if line - 1 in whole and not rows.is_headed(text, lines, line)
         )
         self.cuts = sorted(cuts)
-        leads = [item for item in found if isinstance(item, Lead)]
-        self.leads = {lead.item: lead.span for lead in leads}
-        edits = [item for item in found if isinstance(item, Edit)]
+        self.leads = {lead.item: lead.span for lead in found[Lead]}
+        edits = found[Edit]
         for start, end in lines.markers.items():
             edits.append(Edit(start, boxes.contents.get(start, end), ""))
         self._edits = _apart(sorted(edits, key=itemgetter(0)))

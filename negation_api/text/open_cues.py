@@ -76,11 +76,14 @@ def plain_words(piece: str) -> list[str]:
 def holds_finding(words: list[str]) -> bool:
     """Tell whether a common finding is among *words*, which are few and folded."""
     forms = common_forms()
-    return any(
-        " ".join(words[first:last]) in forms
-        for first in range(len(words))
-        for last in range(first + 1, min(first + 4, len(words)) + 1)
-    )
+    for first, name in enumerate(words):
+        if name in forms:
+            return True
+        for word in words[first + 1 : first + 4]:
+            name = f"{name} {word}"
+            if name in forms:
+                return True
+    return False
 
 
 def wants_more(piece: str) -> bool:

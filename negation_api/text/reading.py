@@ -57,7 +57,8 @@ def level(text: str) -> str:
     if text.isascii() and not any(map(text.__contains__, _UNLEVEL)):
         return text
     text = text.replace("\r\n", " \n")
-    return "".join(map(_levelled, text)).translate(_QUOTES)
+    levels = {ord(char): _levelled(char).translate(_QUOTES) for char in {*text}}
+    return text.translate(levels)
 
 
 def lowered(text: str) -> str:

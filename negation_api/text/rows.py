@@ -35,8 +35,8 @@ _ANSWERED = re.compile(
         (?: [ ]{{2,}}+ | [ ]*+\t[ \t]*+ | [ ]*+\|[ |]*+ | [ ] [-\u2013\u2014] [ ]
           | (?<![._\u2026])[ ]?[._\u2026]{{3,}}+[ ]?
           | (?<![._])[ ]?\.\.[ ]? (?= [^\n]{{1,12}} $ )
-          | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n]{{1,12}} $ )
-          | [ ] (?= [^\n\t]{{1,8}} (?: [ ]{{2}} | \t | $ )
+          | [ ]? (?: [-=]?>{{1,2}} | \u2192 ) [ ]? | [,;] (?= [^\n] (?! [^\n]{{12}} ) )
+          | [ ] (?= [^\n\t] (?! [^\n\t]{{8}} ) | [^\n\t]{{1,8}} [ ][ ]
             | [a-z]{{1,8}} [ ] [|(] |
             (?=[npd]) [^\s.,;]{{2,9}} [ ] [^\s.,;]{{2,12}}
             (?: [ ]{{2}} | \t | $ ) ) ) ) )
@@ -50,7 +50,7 @@ _ANSWERED = re.compile(
       (?= [ \t]* (?: [,;|.\t] (?:\s|$) | [|\t] | [ ]{{2}} | $ )
         | [ ] \( [^()\n]{{1,40}} \) [ ]*+ (?: [|\t] | [ ]{{2}} | $ )
         | [ ]? [,;/] [ ]? [^\W\d_] [^:=?\t|\n,;/]{{1,40}} [:=]
-        | [ \t] (?: \[ | [A-Z(]
+        | [ \t] (?: \[ | [A-Z(] (?= [^:=?\t|\n._\u2026]{{0,50}}+ [:=?._\u2026] )
             (?: [^:=?\t|\n.\u2026] | (?-i:\.(?!\.|[A-Z]{{2}})) ){{1,50}}
             (?: [:=?] (?! [\d/] ) | [._\u2026]{{3}} ) ) )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
@@ -177,17 +177,23 @@ def _is_answer(match: re.Match, rest: str) -> bool:
 
 
 def _answer(match: re.Match) -> Iterator[Edit]:
-    if match["gap"] or match["offer"] or match["code"] or match["colon"] == "=":
-        yield Edit(match.start(), match.start("answer"), ": ")
-    if words := WORDS.get(match["answer"].lower()):
-        glued = match["colon"] and match.end("colon") == match.start("answer")
-        yield Edit(*match.span("answer"), f" {words}" if glued else words)
+    gap, offer, code, colon, answer = match.group(
+        "gap", "offer", "code", "colon", "answer"
+    )
+    start, end = match.span("answer")
+    if gap or offer or code or colon == "=":
+        yield Edit(match.start(), start, ": ")
+    if words := WORDS.get(answer.lower()):
+        glued = colon and match.end("colon") == start
+        yield Edit(start, end, f" {words}" if glued else words)
 
 
 def _next_item(text: str, start: int, end: int) -> int:
     """Give where the next question begins, after an answer and what is said to it."""
     if gap := _gap(text, start, end):
         return gap.end()
+    if not _DELIMITER.search(text, start, end):  # finditer costs more, to find none
+        return start
     places = [found.end() for found in _DELIMITER.finditer(text, start, end)]
     begins = [AFTER.match(text, place, end).end() for place in places]
     begins = [place for place in begins if place < end] or [start]
@@ -257,15 +263,21 @@ def _is_row(text: str, start: int, pairs: list[re.Match]) -> bool:
     """Tell whether *pairs* leave nothing over but short questions."""
     if len(pairs) < 2 or _LEADS.fullmatch(text, start, pairs[0].start()):
         return False
-    answers = set()
+    if not _are_answers(pairs):
+        return False
     for pair in pairs:
         question = text[start : pair.start()]
         if len(question) > _MAX_QUESTION or not _QUESTION.fullmatch(question):
             return False
         if is_prose(question):
             return False
-        answers.add(pair["answer"].lower())
         start = pair.end()
+    return True
+
+
+def _are_answers(pairs: list[re.Match]) -> bool:
+    """Tell whether *pairs* are answered in one manner, or have signs before answers."""
+    answers = {pair["answer"].lower() for pair in pairs}
     if len(answers) > 1 and len({KIND[answer] for answer in answers}) == 1:
         return True
     signed = all(pair["gap"].strip() or "/" in pair["after"] for pair in pairs[:-1])
@@ -289,8 +301,13 @@ _COLON = re.compile(
     r"|(?<=[^\W\d_]:)(?=[^\s/:]))",
     re.M,
 )
-_WIDE = re.compile(r"(?:[ ]{2,}+|[ ]*+[\t|;][ \t|;]*+|[ ]/[ ])(?=[^\W_])")
-_LABEL = re.compile(r"(?:(?![.,;?!]\s|[ ]{2}|[ ]/[ ])[^\n\t|]){1,50}")
+# A set of characters first, which is what sre looks for.
+_WIDE = re.compile(
+    r"[ \t|;](?:(?<![ ])[ \t|;]*+|(?<=[ ])(?:[ ]++|[ ]*+[\t|;][ \t|;]*+|/[ ]))"
+    r"(?=[^\W_])"
+)
+_LABEL = re.compile(r"(?:[^\n\t|.,;?! ]++|[.,;?!](?!\s)|[ ](?![ ]|/[ ]))*+")
+_MAX_LABEL = 50
 _UNFILLED = (
     r"(?i:_{2,}+|\*{3}|\[(?:select|enter|choose)\b[^]\n]{0,30}\]"
     rf"|\{{(?!{ANSWER}:)[^{{}}\n]{{1,40}}:\d{{1,12}}\}})"  # an item of Epic's lists
@@ -331,7 +348,7 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
             continue
         first = text[start : colons[0].start()][-60:]
         inside = text[colons[0].end() : colons[1].start()] if colons[1:] else ""
-        nested = _LABEL.fullmatch(inside) and RELATIVES.search(first)
+        nested = _is_label(inside, 0, len(inside)) and RELATIVES.search(first)
         if nested or SAID_OF_ALL.search(first):
             continue
         if not _is_spaced(text, start, end, len(colons)):
@@ -339,18 +356,19 @@ def _fields(text: str, lines: Lines) -> Iterator[int | Edit]:
 
 
 def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
-    label, edge = text[start : colons[0].start()][-_MAX_QUESTION:], colons[0].end()
+    edge = colons[0].end()
+    label = max(start, edge - 1 - _MAX_QUESTION)  # where the field's begins
     for following in [*colons[1:], None]:
         until = following.start() if following else end
         to_fill = _TO_FILL.match(text, edge, until)
         begins = to_fill.end("gap") if to_fill else edge
         gap = _gap(text, edge, until) if following else None
-        is_label = following and to_fill and _LABEL.fullmatch(text, begins, until)
+        is_label = following and to_fill and _is_label(text, begins, until)
         if to_fill and (is_label or begins == until):
             yield Edit(*to_fill.span(), " unknown")
             yield from [begins] if following else []
         elif gap and gap.start() == edge:
-            if not _leads(label, gap, text[gap.end() : until]):
+            if not _leads(text[label : edge - 1], gap, text[gap.end() : until]):
                 yield Edit(edge, edge, " unknown")
                 yield gap.end()
         elif gap and not is_of_item(text, start, gap.start(), text[gap.end() : until]):
@@ -358,15 +376,22 @@ def _cut_fields(text, colons, start: int, end: int) -> Iterator[int | Edit]:
             if "/" in gap.group():
                 yield Edit(*gap.span(), " ")
         if following:
-            label = text[gap.end() if gap else max(edge, until - 40) : until]
+            label = gap.end() if gap else max(edge, until - _MAX_QUESTION)
             edge = following.end()
 
 
 def _gap(text: str, start: int, end: int) -> re.Match | None:
     """Give the gap before the label that ends at *end*, if one is there."""
-    gaps = list(_WIDE.finditer(text, max(start, end - 60), end))
-    is_label = gaps and _LABEL.fullmatch(text, gaps[-1].end(), end)
-    return gaps[-1] if is_label else None
+    found, last = _WIDE.search(text, max(start, end - 60), end), None
+    while found:
+        found, last = _WIDE.search(text, found.end(), end), found
+    return last if last and _is_label(text, last.end(), end) else None
+
+
+def _is_label(text: str, start: int, end: int) -> bool:
+    """Tell whether ``[start, end)`` may be the name of a field."""
+    fits = 0 < end - start <= _MAX_LABEL
+    return fits and _LABEL.fullmatch(text, start, end) is not None
 
 
 def _leads(label: str, gap: re.Match, following: str) -> bool:

@@ -9,7 +9,7 @@ those that bear on whose and when.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from negation_api.text.open_cues import MAX_CHARS, wants_more
 
@@ -167,8 +167,7 @@ _GAP = re.compile(r"\n[ \t]*\n")
 _REST = re.compile(r"[ \t*_]*(?=\n|\Z)")
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A section of a note.
 
     :ivar start: where its heading begins; :ivar body: where that ends.
@@ -285,8 +284,10 @@ def _within_lines(text: str) -> Iterator[Section]:
     In capitals, or with a capital and more than one word: a short or lower-case name
     is more often a word than a heading.
     """
+    above = 0  # the end of the last colon, which no name holds
     for colon in _COLON.finditer(text):
-        before = text[max(0, colon.start() - _MAX_CHARS) : colon.start()]
+        before = text[max(above, colon.start() - _MAX_CHARS) : colon.start()]
+        above = colon.end()
         if before[before.rfind(" ") + 1 :].lower() not in _LAST_WORDS:
             continue
         label = before[max(map(before.rfind, _DELIMITERS)) + 1 :]
@@ -297,10 +298,17 @@ def _within_lines(text: str) -> Iterator[Section]:
             name = " ".join(words[place:])
             capitals = name.isupper() or " " in name and name[0].isupper()
             if capitals and (kind := _KIND.get(name.lower())) is not None:
-                begins = list(_TOKEN.finditer(label))[place - len(words)].start()
-                start = colon.start() - len(label) + begins
-                yield Section(start, colon.end(), name, kind)
+                num_chars = _num_chars(label, len(words) - place)
+                yield Section(colon.start() - num_chars, colon.end(), name, kind)
                 break
 
 
-_TOKEN = re.compile(r"\S+")
+def _num_chars(label: str, num_words: int) -> int:
+    """Give how many characters the last words of *label* take, to its end.
+
+    >>> _num_chars("a day. Past  history ", 2)
+    14
+    """
+    *before, _ = label.rsplit(None, num_words)
+    above = before[0] if len(before) == num_words else ""
+    return len(label[len(above) :].lstrip())

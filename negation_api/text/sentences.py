@@ -78,17 +78,18 @@ _NAMED_BY_LETTER = frozenset(
     "hepatitis vitamin type group grade class stage influenza factor strep".split()
 )
 # Every place where a sentence may end. De-identification brackets come first so
-# that what they hide is passed over whole ("**NAME[AAA M. BBB]"). Repetitions are
-# possessive ("}+") where nothing can be given back, so that no text costs more than
-# its length.
+# that what they hide is passed over whole ("**NAME[AAA M. BBB]"). A set of characters
+# leads, which is what sre looks for; what it may be is told looking back at it.
+# Repetitions are possessive ("}+") where nothing can be given back, so that no text
+# costs more than its length.
 _CANDIDATE = re.compile(
-    r"""
-      (?P<hidden> \*\*[A-Z-]{1,20}+\[[^\]\n]{0,80}+\]
-                | \[\*\*[^\]\n]{2,82}+(?<=\*\*)\] )
-    | (?P<stop> (?<![.!?]) [.!?]+ ["'”’)\]]{0,3} ) (?=\s)
-    | (?P<newline> \n ) \s*
-    | (?P<heading> (?:\A|(?<=[\s.;])) [A-Z][A-Z/&,()\ -]{2,40}+ : )
-    """,
+    r"""[*\[.!?\nA-Z] (?:
+      (?P<hidden> (?<=\*) \*[A-Z-]{1,20}+\[[^\]\n]{0,80}+\]
+                | (?<=\[) \*\*[^\]\n]{2,82}+(?<=\*\*)\] )
+    | (?P<stop> (?<=[.!?]) (?<![.!?][.!?]) [.!?]* ["'”’)\]]{0,3} ) (?=\s)
+    | (?P<newline> (?<=\n) ) \s*
+    | (?P<heading> (?: (?<=\A[A-Z]) | (?<=[\s.;][A-Z]) ) [A-Z/&,()\ -]{2,40}+ : )
+    )""",
     re.VERBOSE,
 )
 _END = re.compile(
@@ -243,11 +244,7 @@ class SegmentedText:
                     self._add(found.end(), None)
             elif kind == "heading":
                 # "N, HTN:"
-                inside = self._forms.hides(found.start())
-                *beside, label = found.group().rsplit("  ", 1)
-                before = found.start() + sum(map(len, beside))
-                of_item = is_of_item(self._text, line_start, before, label)
-                if not (inside or of_item or self._forms.parts(*found.span())):
+                if not self._is_within(found, line_start):
                     self._add(found.start(), None)
             else:
                 line = Span(line_start, found.start())
@@ -262,6 +259,14 @@ class SegmentedText:
                     self._add(line_start, lead or self._leads[-1])
                 elif led or self._ends_line(line, found, lead):
                     self._add(line_start, lead)
+
+    def _is_within(self, heading: re.Match, line_start: int) -> bool:
+        """Tell whether *heading*, within a line, is of what stands before it."""
+        start, label = heading.start(), heading.group()
+        if self._forms.hides(start) or self._forms.parts(start, heading.end()):
+            return True
+        gap = max(0, label.rfind("  "))
+        return is_of_item(self._text, line_start, start + gap, label[gap:])
 
     def _ends_line(self, line: Span, found: re.Match, lead: Span | None) -> bool:
         """Tell whether the line break *found* behind *line* ends a sentence.
@@ -301,9 +306,9 @@ class SegmentedText:
         after = following.group() if following else ""
         if not word:  # "? TIA": a sign before a word, or "..." on its own
             return False
-        if found["stop"].startswith("?"):
+        if found.group().startswith("?"):
             return self._questions.ends(start, at, found.end())
-        if not found["stop"].startswith("."):
+        if not found.group().startswith("."):
             return True
         if self._forms.hides(at):  # "1.", "A.", a line of dots
             return False
