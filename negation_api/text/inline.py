@@ -17,7 +17,7 @@ _BULLET = re.compile(
 _STYLE = re.compile(r"\(?(?:\d{1,2}[.)]|[a-zA-Z]\))")
 _NUMBER = re.compile(rf"(?<=[ \t])(?P<style>{_STYLE.pattern})[ \t]++(?=[^\s\d])")
 _FIRST = re.compile(r":[ \t]++(?P<marker>\(?1[.)]|\u2022)[ \t]++(?=[^\W\d])")
-_SIGNED = re.compile(r"(?<=[ \t])[-+](?!ve\b)(?=[^\W\d_]{2})")
+_SIGNED = re.compile(r"(?<=[ \t/])(?<!\+/)[-+](?!ve\b)(?=[^\W\d_]{2})")
 _REMARK = re.compile(
     r"-(?:likely|probably|possibly|stable|unchanged|improv|resol|held|taken|on|per|see)"
 )
@@ -49,8 +49,11 @@ def items(text: str, lines: Lines) -> Iterator[int | Edit]:
         yield from _cells(text, row)
 
 
-def _signed(text: str, lines: Lines) -> Iterator[int]:
-    """Cut before each sign of a row of them: "+fever -cough"."""
+def _signed(text: str, lines: Lines) -> Iterator[int | Edit]:
+    """Cut before each sign of a row of them, "+fever -cough"; a minus is none other.
+
+    The model takes one behind a colon or a slash for a dash.
+    """
     for line, found in lines.group(_SIGNED.finditer(text)):
         before = text[lines.content(line) : found[0].start()][-60:]
         if SAID_OF_ALL.search(before) or RELATIVES.search(before):
@@ -59,6 +62,8 @@ def _signed(text: str, lines: Lines) -> Iterator[int]:
             continue
         if any(sign.group() == "+" for sign in found):
             yield from (sign.start() for sign in found[1:])
+            minuses = (sign for sign in found if sign.group() == "-")
+            yield from (Edit(*sign.span(), "(-) ") for sign in minuses)
 
 
 def _sign_columns(text: str, lines: Lines) -> Iterator[Edit]:

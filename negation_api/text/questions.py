@@ -4,12 +4,13 @@ import re
 from collections.abc import Container, Iterator
 from itertools import chain
 
-from negation_api.text.answers import ANSWER, REPLIES, SHORT, any_of, as_read
+from negation_api.text.answers import ANSWER, ANSWERS, REPLIES, SHORT, any_of
 from negation_api.text.edits import Edit
 from negation_api.text.boxes import is_box
 from negation_api.text.line_breaks import WORD, goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words
+from negation_api.text.replies import REPLY, Question, as_replied, read_question
 from negation_api.text.spans import Span
 
 MAX_LABEL_CHARS = 120
@@ -17,6 +18,9 @@ MAX_REPLY_CHARS, MAX_REPLY_WORDS = 60, 6  # of a sentence that is an answer
 _MAX_QUESTION_CHARS, _MAX_BARE_WORDS = 200, 6
 
 _ANSWER_LINE = re.compile(rf"(?P<answer>{ANSWER})[ \t]*+[.,;!]?[ \t]*+", re.IGNORECASE)
+_SAID_LINE = re.compile(
+    rf"(?P<answer>{REPLY})[ \t]*+[.,;!]?[ \t]*+", re.IGNORECASE | re.VERBOSE
+)
 # Answers that lead in a list as often.
 _VERBS = frozenset("denies denied endorses reports".split())
 
@@ -34,16 +38,19 @@ _REPLY = r"""(?:
 _ANSWERED = re.compile(
     rf"""\? (?P<gap> [ \t] {_SEPARATORS} (?:{_CHOICES})?+ {_SEPARATORS}
       (?:{_REPLY})?+ {_SEPARATORS} (?: \d{{1,2}} [ ]? [-=\u2013] [ ]? )?+ )
-    (?P<answer> {ANSWER} (?<![-+?0]) ) (?! [\w/'] | [ ](?-i:(?=[a-z]))(?<=\bno[ ]) )""",
+    (?P<answer> {REPLY} | {ANSWER} (?<![-+?0]) (?! [\w/']
+      | [ ](?-i:(?=[a-z]))(?<=\bno[ ]) ) )""",
     re.VERBOSE | re.IGNORECASE,
 )
 _LABELLED = re.compile(rf"(?<=\?)\s{{1,4}}(?P<reply>{_REPLY})", re.VERBOSE | re.I)
 _NEXT_QUESTION = re.compile(r"[,;][ \t]+(?=[^,;.?!\n]{1,60}\?)")
+_BELOW = re.compile(r"[\"']?[ \t]*+\n")
 _ASKED = re.compile(
     r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?\d{0,2}[ ]?[:.)](?=\s)[ \t]*+", re.M
 )
 _REPLIED = re.compile(
-    r"(?<=[?\s])(?P<reply>[ \t]*+(?:(?:(?:your|my|patient'?s?)[ ])?A(?:nswer|ns)?[:.]"
+    r"(?<=[?\s])(?P<reply>(?:(?<=[?\n])[ \t]*+|(?<=[ \t]))"
+    r"(?:(?:(?:your|my|patient'?s?)[ ])?A(?:nswer|ns)?[:.]"
     r"|(?:Pt|Patient)[ \t]?:)(?=\s)"
     r"[ \t]*+)",
     re.I,
@@ -104,6 +111,7 @@ class Questions:
         self._boxed = boxed
         self.found: list[int | Edit] = []
         self.answers: dict[int, int] = {}
+        self._answered: set[int] = set()  # the signs of questions
         self._find_lines()
         if "?" in text:
             self.found += self._find_replies()
@@ -124,7 +132,7 @@ class Questions:
         after = following.group().lower()
         if after in "a.q." or is_box(text, following.start()):
             return False
-        if _ANSWERED.match(text, behind - 1):
+        if behind - 1 in self._answered:
             return False
         words = self._reply(following.start())
         names = bool(words) and self._names(words, start, at)
@@ -168,9 +176,18 @@ class Questions:
         for reply in chain(_LABELLED.finditer(text), _REPLIED.finditer(text)):
             yield Edit(*reply.span("reply"), " ")
         for found in _ANSWERED.finditer(text):
+            question = read_question(text, found.start())
+            replied = found["answer"].lower() not in ANSWERS
+            if replied and not question.takes(found):
+                continue
+            self._answered.add(found.start())
+            yield from _lead(question)
             if found["gap"].strip(' \t"'):
                 yield Edit(*found.span("gap"), " ")
-                yield Edit(*found.span("answer"), as_read(found["answer"]))
+            if replied or found["gap"].strip(' \t"'):
+                yield Edit(*found.span("answer"), as_replied(found))
+            if replied and (below := _BELOW.match(text, found.end())):
+                yield below.end()
             if following := _NEXT_QUESTION.match(text, found.end()):
                 yield following.end()
 
@@ -182,13 +199,15 @@ class Questions:
                 continue
             begins = lines.content(line)
             found = _ANSWER_LINE.fullmatch(self._text, begins, end)
+            found = found or _SAID_LINE.fullmatch(self._text, begins, end)
             if not found or found["answer"].lower() in _NEVER_ALONE:
                 continue
             if lines.first(line) in self._boxed:
                 continue
             label, above = self._label(line, above), line
-            if label and self._is_answer(found["answer"].lower(), label, line):
-                self._add(label, found)
+            if label and self._is_reply(found, label):
+                if self._is_answer(found, label, line):
+                    self._add(label, found)
 
     def _label(self, line: int, above: int | None) -> Span | None:
         """Give what a line's answer is to, the line before it or one further up.
@@ -208,17 +227,27 @@ class Questions:
             return None
         return Span(self._lines.content(line), start + len(label))
 
-    def _is_answer(self, answer: str, label: Span, line: int) -> bool:
-        """Tell whether *answer*, on the whole of a line, leads nothing in."""
+    def _is_reply(self, found: re.Match, label: Span) -> bool:
+        """Tell whether *found* answers *label*, if it is said in other words."""
+        at = label.end - 1
+        if found.re is not _SAID_LINE:
+            return True
+        return self._text[at] == "?" and read_question(self._text, at).takes(found)
+
+    def _is_answer(self, found: re.Match, label: Span, line: int) -> bool:
+        """Tell whether *found*, on the whole of a line, leads nothing in."""
         if line + 1 == len(self._lines):
             return True
         text, following = self._text, self._lines.content(line + 1)
         start, end = self._lines.span(line + 1)
         if goes_on(text, following):
             return False
-        if answer not in _VERBS or not text[start:end].strip():
+        said = found.re is _SAID_LINE
+        may_lead = said or found["answer"].lower() in _VERBS
+        if not (may_lead and text[start:end].strip()):
             return True
-        if label.end in self._heads or following > self._lines.first(line + 1):
+        headed = label.end in self._heads or following > self._lines.first(line + 1)
+        if headed and not said:
             return False
         return not text[following].islower() or text[label.start].islower()
 
@@ -227,4 +256,11 @@ class Questions:
         self.answers[self._lines.first(self._lines.at(answer))] = found.end()
         asks = self._text[label.end - 1] in ":?-="
         self.found.append(Edit(label.end, answer, " " if asks else ": "))
-        self.found.append(Edit(*found.span("answer"), as_read(found["answer"])))
+        self.found.append(Edit(*found.span("answer"), as_replied(found)))
+        if self._text[label.end - 1] == "?":
+            self.found += _lead(read_question(self._text, label.end - 1))
+
+
+def _lead(question: Question) -> list[Edit]:
+    """Give what is read for how *question* begins."""
+    return [Edit(*question.lead, "")] if question.lead else []
