@@ -7,6 +7,7 @@ those that bear on whose and when.
 """
 
 import re
+import string
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -132,14 +133,14 @@ def _fold(name: str) -> str:
     ('family hx', 'pmh')
     """
     name = _PREFIX.sub("", name)
-    name = " ".join(_SUFFIX.sub("", name).lower().split())
+    name = " ".join(name.rstrip(_SUFFIX).lower().split())
     return _INITIAL.sub(r"\1", name) if "." in name else name
 
 
 _SIGNS = r"*#_=\-\u2022\u00b7\u25aa<>~|\[( \t"
 _NUMBER = r"(?:(?:\d{1,2}|[IVX]{1,4})[.)])"
 _PREFIX = re.compile(rf"^[{_SIGNS}]*{_NUMBER}?[{_SIGNS}]*")
-_SUFFIX = re.compile(r"[\s*#_:=>\].-]+$")
+_SUFFIX = "*#_:=>].-" + string.whitespace
 _INITIAL = re.compile(r"\b([a-z])\.(?=[a-z]\b)")
 
 _KIND = {
