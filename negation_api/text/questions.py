@@ -49,7 +49,7 @@ _ASKED = re.compile(
     r"(?:^|(?<=[\s.;]))Q(?:uestion)?[ \t]?\d{0,2}[ ]?[:.)](?=\s)[ \t]*+", re.M
 )
 _REPLIED = re.compile(
-    r"(?<=[?\s])(?P<reply>(?:(?<=[?\n])[ \t]*+|(?<=[ \t]))"
+    r"(?:(?<=[?\n])|(?<=[^\s][ \t])|(?<=\A[ \t]))(?P<reply>[ \t]*+"
     r"(?:(?:(?:your|my|patient'?s?)[ ])?A(?:nswer|ns)?[:.]"
     r"|(?:Pt|Patient)[ \t]?:)(?=\s)"
     r"[ \t]*+)",

@@ -192,13 +192,15 @@ def _next_item(text: str, start: int, end: int) -> int:
     """Give where the next question begins, after an answer and what is said to it."""
     if gap := _gap(text, start, end):
         return gap.end()
-    if not _DELIMITER.search(text, start, end):  # finditer costs more, to find none
-        return start
-    places = [found.end() for found in _DELIMITER.finditer(text, start, end)]
-    begins = [AFTER.match(text, place, end).end() for place in places]
-    begins = [place for place in begins if place < end] or [start]
-    capital = (at for at in begins if _CAPITAL.match(text, at))
-    return next(capital, begins[-1])
+    last, found = start, _DELIMITER.search(text, start, end)
+    while found:
+        at = AFTER.match(text, found.end(), end).end()
+        if at < end:
+            last = at
+            if _CAPITAL.match(text, at):
+                break
+        found = _DELIMITER.search(text, at, end)
+    return last
 
 
 # --- nothing but questions and answers --------------------------------------------
