@@ -182,9 +182,10 @@ class Questions:
                 continue
             self._answered.add(found.start())
             yield from _lead(question)
-            if found["gap"].strip(' \t"'):
+            parted = found["gap"].strip(' \t"')
+            if parted:
                 yield Edit(*found.span("gap"), " ")
-            if replied or found["gap"].strip(' \t"'):
+            if replied or parted:
                 yield Edit(*found.span("answer"), as_replied(found))
             if replied and (below := _BELOW.match(text, found.end())):
                 yield below.end()
