@@ -158,7 +158,7 @@ def test_many_cells_between_two_answers_are_read_within_a_second(client):
 
 
 LIMITS = {
-    "At most 100000 sentence ends, colons, cells, line breaks (2 each) and boxes": {
+    "At most 100000 sentence ends, colons, cells, questions (2 each), line breaks": {
         "text": "ab.\n[ ] ☐\t" * 20_001,
         "entities": [{"start": 0, "end": 1}],
     },

@@ -342,7 +342,8 @@ def _check_ends(notes: list[Document], field: str) -> None:
     """See that cutting all notes into sentences takes less than a second."""
     given = sum(count_ends(note.text) for note in notes)
     what = (
-        "sentence ends, colons, cells, line breaks ({line} each) and boxes ({box} each)"
+        "sentence ends, colons, cells, questions ({question} each), line breaks"
+        " ({line} each) and boxes ({box} each)"
     )
     what = what.format_map(ENDS_OF)
     check_number(what, given, MAX_ENDS, field)

@@ -112,6 +112,7 @@ class Questions:
         self.found: list[int | Edit] = []
         self.answers: dict[int, int] = {}
         self._answered: set[int] = set()  # the signs of questions
+        self._asked: dict[int, Question] = {}  # by where its sign is
         self._find_lines()
         if "?" in text:
             self.found += self._find_replies()
@@ -233,7 +234,12 @@ class Questions:
         at = label.end - 1
         if found.re is not _SAID_LINE:
             return True
-        return self._text[at] == "?" and read_question(self._text, at).takes(found)
+        return self._text[at] == "?" and self._question(at).takes(found)
+
+    def _question(self, at: int) -> Question:
+        if at not in self._asked:
+            self._asked[at] = read_question(self._text, at)
+        return self._asked[at]
 
     def _is_answer(self, found: re.Match, label: Span, line: int) -> bool:
         """Tell whether *found*, on the whole of a line, leads nothing in."""
@@ -259,7 +265,7 @@ class Questions:
         self.found.append(Edit(label.end, answer, " " if asks else ": "))
         self.found.append(Edit(*found.span("answer"), as_replied(found)))
         if self._text[label.end - 1] == "?":
-            self.found += _lead(read_question(self._text, label.end - 1))
+            self.found += _lead(self._question(label.end - 1))
 
 
 def _lead(question: Question) -> list[Edit]:

@@ -132,6 +132,9 @@ class Question(NamedTuple):
         return self.asks_whether and bool(self.lead or not reply["verb"])
 
 
+_ASKS_WHETHER, _ASKS_OTHER = Question(None, True), Question(None, False)
+
+
 def read_question(text: str, at: int) -> Question:
     """Give the question whose sign is at *at*.
 
@@ -141,13 +144,14 @@ def read_question(text: str, at: int) -> Question:
     Question(lead=None, asks_whether=False)
     """
     first = max(0, at - _MAX_LEAD_CHARS)
-    first = max(first, *(text.rfind(end, first, at) for end in _ENDS))
-    question, begins = Question(None, True), _BEGINS.search(text, first, at)
+    for end in _ENDS:
+        first = max(first, text.rfind(end, first, at))
+    question, begins = _ASKS_WHETHER, _BEGINS.search(text, first, at)
     while begins:
         if lead := _LEAD.match(text, begins.start(), at):
             question = Question(lead.span(lead.lastgroup), True)
         elif _ASKS_ELSE.match(text, begins.start(), at):
-            question = Question(None, False)
+            question = _ASKS_OTHER
         begins = _BEGINS.search(text, begins.end(), at)
     return question
 

@@ -37,10 +37,10 @@ from negation_api.text.spans import Span
 MAX_SIDE_CHARS = 2_000
 
 # Stops, colons, cells, line breaks and boxes of one request's notes: each a place where
-# a sentence may end, and some 10 microseconds. A line and a box are more work than
-# others. 300 full pages have some 93,000.
+# a sentence may end, and some 10 microseconds. A question, a line and a box are more
+# work than others. 300 full pages have some 93,000.
 MAX_ENDS = 100_000
-ENDS_OF = {"line": 2, "box": 3}
+ENDS_OF = {"question": 2, "line": 2, "box": 3}
 
 _TITLES = frozenset("dr mr mrs ms prof st sr jr vs e.g i.e cf approx viz".split())
 # A stop after one of these, before an acronym, ends nothing: "prev. MI".
@@ -93,7 +93,7 @@ _CANDIDATE = re.compile(
     re.VERBOSE,
 )
 _END = re.compile(
-    r"[.!?](?=[\"'”’)\]]{0,3}\s)|[:|\t]|  +"
+    r"(?:[.!]|(?P<question>\?))(?=[\"'”’)\]]{0,3}\s)|[:|\t]|  +"
     r"|(?P<line>\r?\n|[\r\x0b\x0c\x85\u2028\u2029]|&#(?:1[03]|[xX]0?[aAdD]);"
     r"|</?[A-Za-z])"
     rf"|(?P<box>[\[(_].{{0,3}}[\])_]|[{BOX_SIGNS}])"
@@ -111,7 +111,7 @@ _CUE = re.compile(
 def count_ends(text: str) -> int:
     """Count the places where a sentence of *text* may end, and at least as many.
 
-    Lines and boxes count as ``ENDS_OF`` says.
+    Questions, lines and boxes count as ``ENDS_OF`` says.
 
     >>> count_ends("Denies pain. Takes:\\n1.5 mg"), count_ends("[x] fever")
     (4, 3)
