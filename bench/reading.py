@@ -72,8 +72,8 @@ def main() -> None:
     print("KiB    lines    CPU seconds")
     for name, form in FORMS.items():
         text = longest(*form)
-        size = f"{len(text) // 1024:4}  {text.count(chr(10)):7}"
-        print(f"{size}  {seconds(text):13.2f}  {name}", flush=True)
+        size, lines = len(text) // 1024, text.count("\n")
+        print(f"{size:4}  {lines:7}  {seconds(text):13.2f}  {name}", flush=True)
     runs = {}
     for character in f"{string.punctuation} \t\u2014\u2022\u2610\u2713aO0":
         for around in "Has he? {}no", "gout{}no", "{}: gout":

@@ -4,22 +4,28 @@ import re
 from collections.abc import Container, Iterator
 from itertools import chain
 
-from negation_api.text.answers import ANSWER, ANSWERS, REPLIES, SHORT, any_of
+from negation_api.text.answers import ANSWER, REPLIES, SHORT, any_of
 from negation_api.text.edits import Edit
 from negation_api.text.boxes import is_box
 from negation_api.text.line_breaks import WORD, goes_on, is_rule, wants_word
 from negation_api.text.lists import Lines
 from negation_api.text.open_cues import holds_finding, plain_words
-from negation_api.text.replies import REPLY, Question, as_replied, read_question
+from negation_api.text.replies import (
+    MAX_QUESTION_CHARS,
+    REPLY,
+    Question,
+    as_replied,
+    is_reply,
+    read_question,
+)
 from negation_api.text.spans import Span
 
 MAX_LABEL_CHARS = 120
 MAX_REPLY_CHARS, MAX_REPLY_WORDS = 60, 6  # of a sentence that is an answer
-_MAX_QUESTION_CHARS, _MAX_BARE_WORDS = 200, 6
+_MAX_BARE_WORDS = 6
 
-_ANSWER_LINE = re.compile(rf"(?P<answer>{ANSWER})[ \t]*+[.,;!]?[ \t]*+", re.IGNORECASE)
-_SAID_LINE = re.compile(
-    rf"(?P<answer>{REPLY})[ \t]*+[.,;!]?[ \t]*+", re.IGNORECASE | re.VERBOSE
+_ANSWER_LINE = re.compile(
+    rf"(?P<answer>{ANSWER}|{REPLY})[ \t]*+[.,;!]?[ \t]*+", re.IGNORECASE | re.VERBOSE
 )
 # Answers that lead in a list as often.
 _VERBS = frozenset("denies denied endorses reports".split())
@@ -31,18 +37,18 @@ _CHOICE = rf"(?:{any_of(SHORT)}|maybe|don't[ ]know)"
 _CHOICES = rf"""(?:
     [(\[] [ ]? {_CHOICE} (?: [ ]?[/|,][ ]? {_CHOICE} ){{1,5}}+ [ ]? [)\]]
     | {_CHOICE} (?: (?: [ ]?[/|][ ]? | [ ]or[ ] ) {_CHOICE} ){{1,5}}+ (?!\w) )"""
-_REPLY = r"""(?:
+_REPLY_LABEL = r"""(?:
     (?: (?:your|my|patient'?s?|pt)[ ] )?
     (?:A(?:ns(?:wer)?)?|Resp(?:onse)?|Reply|Pt|Patient) (?:[ ]?\d{1,2})? [ ]? :
     | A(?:ns(?:wer)?)?[ ]?\d{0,2}[.)] ) (?=\s)"""
 _ANSWERED = re.compile(
     rf"""\? (?P<gap> [ \t] {_SEPARATORS} (?:{_CHOICES})?+ {_SEPARATORS}
-      (?:{_REPLY})?+ {_SEPARATORS} (?: \d{{1,2}} [ ]? [-=\u2013] [ ]? )?+ )
+      (?:{_REPLY_LABEL})?+ {_SEPARATORS} (?: \d{{1,2}} [ ]? [-=\u2013] [ ]? )?+ )
     (?P<answer> {REPLY} | {ANSWER} (?<![-+?0]) (?! [\w/']
       | [ ](?-i:(?=[a-z]))(?<=\bno[ ]) ) )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_LABELLED = re.compile(rf"(?<=\?)\s{{1,4}}(?P<reply>{_REPLY})", re.VERBOSE | re.I)
+_LABELLED = re.compile(rf"(?<=\?)\s{{1,4}}(?P<reply>{_REPLY_LABEL})", re.VERBOSE | re.I)
 _NEXT_QUESTION = re.compile(r"[,;][ \t]+(?=[^,;.?!\n]{1,60}\?)")
 _BELOW = re.compile(r"[\"']?[ \t]*+\n")
 _ASKED = re.compile(
@@ -112,7 +118,6 @@ class Questions:
         self.found: list[int | Edit] = []
         self.answers: dict[int, int] = {}
         self._answered: set[int] = set()  # the signs of questions
-        self._asked: dict[int, Question] = {}  # by where its sign is
         self._find_lines()
         if "?" in text:
             self.found += self._find_replies()
@@ -157,13 +162,13 @@ class Questions:
 
     def _names(self, words: list[str], start: int, at: int) -> bool:
         """Tell whether *words* hold a finding, and nothing of what is asked."""
-        asked = plain_words(self._text[max(start, at - _MAX_QUESTION_CHARS) : at])
+        asked = plain_words(self._text[max(start, at - MAX_QUESTION_CHARS) : at])
         same = any(len(word) > 3 for word in {*asked} & {*words[1:]})
         return (words[0] in asked or not same) and holds_finding(words)
 
     def _is_asked(self, start: int, at: int) -> bool:
         """Tell whether ``[start, at)`` asks the patient, and does not wonder."""
-        start = max(start, at - _MAX_QUESTION_CHARS)
+        start = max(start, at - MAX_QUESTION_CHARS)
         if _ASKS.match(self._text, start, at):
             return True
         bare = self._text[start:at]
@@ -178,7 +183,7 @@ class Questions:
             yield Edit(*reply.span("reply"), " ")
         for found in _ANSWERED.finditer(text):
             question = read_question(text, found.start())
-            replied = found["answer"].lower() not in ANSWERS
+            replied = is_reply(found)
             if replied and not question.takes(found):
                 continue
             self._answered.add(found.start())
@@ -201,15 +206,13 @@ class Questions:
                 continue
             begins = lines.content(line)
             found = _ANSWER_LINE.fullmatch(self._text, begins, end)
-            found = found or _SAID_LINE.fullmatch(self._text, begins, end)
             if not found or found["answer"].lower() in _NEVER_ALONE:
                 continue
             if lines.first(line) in self._boxed:
                 continue
             label, above = self._label(line, above), line
-            if label and self._is_reply(found, label):
-                if self._is_answer(found, label, line):
-                    self._add(label, found)
+            if label and self._is_answer(found, label, line):
+                self._add(label, found)
 
     def _label(self, line: int, above: int | None) -> Span | None:
         """Give what a line's answer is to, the line before it or one further up.
@@ -229,18 +232,6 @@ class Questions:
             return None
         return Span(self._lines.content(line), start + len(label))
 
-    def _is_reply(self, found: re.Match, label: Span) -> bool:
-        """Tell whether *found* answers *label*, if it is said in other words."""
-        at = label.end - 1
-        if found.re is not _SAID_LINE:
-            return True
-        return self._text[at] == "?" and self._question(at).takes(found)
-
-    def _question(self, at: int) -> Question:
-        if at not in self._asked:
-            self._asked[at] = read_question(self._text, at)
-        return self._asked[at]
-
     def _is_answer(self, found: re.Match, label: Span, line: int) -> bool:
         """Tell whether *found*, on the whole of a line, leads nothing in."""
         if line + 1 == len(self._lines):
@@ -249,7 +240,7 @@ class Questions:
         start, end = self._lines.span(line + 1)
         if goes_on(text, following):
             return False
-        said = found.re is _SAID_LINE
+        said = is_reply(found)
         may_lead = said or found["answer"].lower() in _VERBS
         if not (may_lead and text[start:end].strip()):
             return True
@@ -259,13 +250,16 @@ class Questions:
         return not text[following].islower() or text[label.start].islower()
 
     def _add(self, label: Span, found: re.Match) -> None:
-        answer = found.start("answer")
+        """Add what is read of *label* and its answer, if that takes it up."""
+        answer, at = found.start("answer"), label.end - 1
+        question = read_question(self._text, at) if self._text[at] == "?" else None
+        if is_reply(found) and not (question and question.takes(found)):
+            return
         self.answers[self._lines.first(self._lines.at(answer))] = found.end()
-        asks = self._text[label.end - 1] in ":?-="
+        asks = self._text[at] in ":?-="
         self.found.append(Edit(label.end, answer, " " if asks else ": "))
         self.found.append(Edit(*found.span("answer"), as_replied(found)))
-        if self._text[label.end - 1] == "?":
-            self.found += _lead(self._question(label.end - 1))
+        self.found += _lead(question) if question else []
 
 
 def _lead(question: Question) -> list[Edit]:

@@ -10,16 +10,14 @@ from typing import NamedTuple
 
 from negation_api.text.answers import ANSWERS, any_of, as_read
 
-_PRONOUNS = any_of("you he she it they we i there".split())
-_PATIENTS = any_of(
-    "patient pt child baby infant boy girl man woman resident client".split()
+_PRONOUNS = "you he she it they we i there".split()
+_PATIENTS = "patient pt child baby infant boy girl man woman resident client".split()
+_RELATIVES = (
+    "mum mom mother dad father parent parents wife husband spouse partner daughter son"
+    " sister brother family guardian carer caregiver nurse".split()
 )
-_RELATIVES = any_of(
-    """mum mom mother dad father parent parents wife husband spouse partner daughter son
-    sister brother family guardian carer caregiver nurse""".split()
-)
-_SUBJECT = rf"(?:{_PRONOUNS}|(?:(?:the|this)[ ])?{_PATIENTS})(?!\w)"
-_TELLER = rf"(?:(?:the|his|her|their|my|your)[ ])?{_RELATIVES}(?!\w)"
+_SUBJECT = rf"(?:{any_of(_PRONOUNS)}|(?:(?:the|this)[ ])?{any_of(_PATIENTS)})(?!\w)"
+_TELLER = rf"(?:(?:the|his|her|their|my|your)[ ])?{any_of(_RELATIVES)}(?!\w)"
 _WHO = f"(?:{_SUBJECT}|{_TELLER})"
 _SAYS = (
     r"(?:says?|said|states?|stated|reports?|reported|answers?|answered|repl(?:y|ie[sd])"
@@ -67,10 +65,8 @@ _FIRST_WORDS = any_of(
     """no nope nah never none not nothing absolutely definitely certainly of yes yep
     yeah sure affirmative correct indeed all very that maybe perhaps possibly could may
     might unsure uncertain unclear hard am can do does did is are was were has have had
-    denie admit endorse confirm acknowledge think believe suspect guess you he she it
-    they we i there the this your his her their my patient pt child baby infant boy girl
-    man woman resident client mum mom mother dad father parent wife husband spouse
-    partner daughter son sister brother family guardian carer caregiver nurse""".split()
+    denie admit endorse confirm acknowledge think believe suspect guess the this your
+    his her their my""".split() + [*_PRONOUNS, *_PATIENTS, *_RELATIVES]
 )
 # To be read verbosely, ignoring case: a group for each of what replies are read as.
 REPLY = rf"""(?: (?={_FIRST_WORDS}) (?: {_WHO}[ ]{_SAYS}[ ]["']? )?+
@@ -79,7 +75,7 @@ REPLY = rf"""(?: (?={_FIRST_WORDS}) (?: {_WHO}[ ]{_SAYS}[ ]["']? )?+
     (?= ["']? (?: [ \t]*+ (?: [.,;!)\u2013\u2014] | \n [ \t]*+ (?-i:(?![a-z])) | \Z )
         | [ ]-[ ] ) ) )"""
 
-_MAX_LEAD_CHARS = 200  # before the question mark
+MAX_QUESTION_CHARS = 200  # before its sign
 # Behind these a question asks for more than whether the patient has something.
 _ASKS_MORE = (
     r"stop\w*|quit\w*|g[ai]ve\w*|finish\w*|recover\w*|outgr\w+|resolv\w*|improv\w*"
@@ -143,7 +139,7 @@ def read_question(text: str, at: int) -> Question:
     >>> read_question("Is the cough better? No", 19)
     Question(lead=None, asks_whether=False)
     """
-    first = max(0, at - _MAX_LEAD_CHARS)
+    first = max(0, at - MAX_QUESTION_CHARS)
     for end in _ENDS:
         first = max(first, text.rfind(end, first, at))
     question, begins = _ASKS_WHETHER, _BEGINS.search(text, first, at)
@@ -156,11 +152,13 @@ def read_question(text: str, at: int) -> Question:
     return question
 
 
-def as_replied(answer: re.Match) -> str:
-    """Give what is read for *answer*, a match with a group of that name.
+def is_reply(found: re.Match) -> bool:
+    """Tell whether the answer of *found*, a match of ANSWER or REPLY, is in words."""
+    return found["answer"].lower() not in ANSWERS
 
-    :param answer: of REPLY, or of another pattern.
-    """
-    word, groups = answer["answer"], answer.groupdict()
-    said = next((name for name in _REPLIES if groups.get(name)), None)
-    return said if said and word.lower() not in ANSWERS else as_read(word)
+
+def as_replied(found: re.Match) -> str:
+    """Give what is read for the answer of *found*, a match of ANSWER or REPLY."""
+    if is_reply(found):
+        return next(name for name in _REPLIES if found[name])
+    return as_read(found["answer"])
